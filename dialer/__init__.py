@@ -1,0 +1,1 @@
+"""The dialer: from the hopper of leads to an agent who talks."""

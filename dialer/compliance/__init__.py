@@ -1,0 +1,1 @@
+"""The rules that may forbid a call, each a pure function."""

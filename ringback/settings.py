@@ -1,0 +1,321 @@
+"""Settings: one typed model, read from ``ringback.toml``, then the environment, then flags (the last one wins).
+
+Environment variables are ``RINGBACK_`` plus the key, two underscores between levels: ``RINGBACK_KAFKA__BOOTSTRAP``.
+"""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from ringback.clock import Clock
+from ringback.errors import SettingsError
+
+CONFIG_FILE_VARIABLE = "RINGBACK_CONFIG"
+DEFAULT_CONFIG_FILE = "ringback.toml"
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(ge=0)]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+Minor = Annotated[int, Field(ge=0)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Section(BaseModel):
+    """A table of the settings file: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    """The log."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port, several separated by commas")
+    partitions: int = Field(6, ge=1, le=1024, description="of every topic keyed by shopper; fixed once topics exist")
+    replication: int = Field(1, ge=1, description="replicas of each topic")
+    request_timeout: PositiveSeconds = Field(30.0, description="seconds until a send is given up")
+
+
+class RedisSettings(Section):
+    """The shared state."""
+
+    url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss:// URL")
+    timeout: PositiveSeconds = Field(2.0, description="seconds until a command is given up")
+
+
+class AmiSettings(Section):
+    """Asterisk's manager interface."""
+
+    host: str = "127.0.0.1"
+    port: Port = 5038
+    user: str = "ringback"
+    secret: SecretStr = SecretStr("")
+    action_timeout: PositiveSeconds = Field(5.0, description="seconds until an action without an answer is given up")
+    ping_interval: PositiveSeconds = Field(5.0, description="seconds between pings; a missed one closes the link")
+    reconnect_max: PositiveSeconds = Field(10.0, description="longest pause between attempts to connect")
+
+
+class AdminSettings(Section):
+    """The listener for /metrics, /livez and /readyz: one a process."""
+
+    host: str = "127.0.0.1"
+    port: Port = Field(
+        0, description="0 takes the process's usual port: ingest 9101, stream 9102, dialer 9103, outreach 9104"
+    )
+
+
+class IngestSettings(Section):
+    """The HTTP listener that shops send to."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    secret: SecretStr = Field(
+        SecretStr(""), description="key of the HMAC-SHA256 that signs each request; empty: endpoint off"
+    )
+    max_event_bytes: int = Field(256 * 1024, ge=1024, description="a larger event is a dead letter")
+    max_age: PositiveSeconds = Field(7 * 86400.0, description="an older event is a dead letter, unless it is a replay")
+    max_ahead: PositiveSeconds = Field(300.0, description="an event further in the future is a dead letter")
+
+
+class StreamSettings(Section):
+    """How carts are followed."""
+
+    app_id: str = Field("ringback-stream", description="the Kafka consumer group of all stream workers")
+    abandon_after: PositiveSeconds = Field(1800.0, description="seconds without activity until a cart is due")
+    lateness: Seconds = Field(
+        30.0, description="how far events may be out of order: the watermark stays behind by this"
+    )
+    idle_after: PositiveSeconds = Field(
+        5.0, description="wall seconds without events until the clock moves the watermark"
+    )
+    batch: int = Field(500, ge=1, le=10_000, description="most events taken at once")
+    linger: PositiveSeconds = Field(0.005, description="seconds that a batch waits to fill")
+    forget_after: PositiveSeconds = Field(
+        30 * 86400.0, description="seconds of event time until a shopper is forgotten"
+    )
+    data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
+
+
+class ScoringSettings(Section):
+    """The intent model."""
+
+    model: Path | None = Field(None, description="model folder; none: the default model that ships with Ringback")
+
+
+class DecideSettings(Section):
+    """What a due cart must be worth. Amounts are expected values (score x cart value) in minor units, per currency."""
+
+    voice_from: dict[str, Minor] = Field({"USD": 2500, "EUR": 2300, "GBP": 2000, "CAD": 3400})
+    message_from: dict[str, Minor] = Field({"USD": 600, "EUR": 550, "GBP": 480, "CAD": 820})
+    holdout: float = Field(
+        0.1, ge=0, le=0.5, description="share of shoppers who are never contacted, to measure the lift"
+    )
+    holdout_salt: SecretStr = Field(SecretStr("ringback"), description="draws the holdout; changing it draws anew")
+    max_age: PositiveSeconds = Field(
+        4 * 3600.0, description="seconds after the last activity until a contact comes too late"
+    )
+    attribution_window: PositiveSeconds = Field(
+        72 * 3600.0, description="an order this long after a contact counts for it"
+    )
+
+
+class Hours(Section):
+    """When people of one country may be called: local time of day, seconds since midnight UTC offset excluded."""
+
+    open: str = Field("09:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    close: str = Field("20:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")
+    days: tuple[Literal[0, 1, 2, 3, 4, 5, 6], ...] = Field((0, 1, 2, 3, 4, 5), description="0 is Monday")
+    timezones: tuple[str, ...] = Field(
+        (), description="of the country; the window must be open in all unless the shopper's is known"
+    )
+
+    @field_validator("timezones")
+    @classmethod
+    def _known_zones(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            try:
+                ZoneInfo(name)
+            except (KeyError, ValueError, OSError):
+                raise ValueError(f"{name!r} is not an IANA time zone such as 'Europe/Paris'") from None
+        return names
+
+
+# The strictest of the hours below that hold in all states or the whole country; sources in docs/architecture.md.
+DEFAULT_HOURS: dict[str, Hours] = {
+    "US": Hours(
+        open="09:00",
+        close="20:00",
+        timezones=("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
+    ),
+    "CA": Hours(
+        open="10:00",
+        close="18:00",
+        timezones=(
+            "America/St_Johns",
+            "America/Halifax",
+            "America/Toronto",
+            "America/Winnipeg",
+            "America/Edmonton",
+            "America/Vancouver",
+        ),
+    ),
+    "GB": Hours(open="09:00", close="20:00", timezones=("Europe/London",)),
+    "FR": Hours(open="14:00", close="20:00", days=(0, 1, 2, 3, 4), timezones=("Europe/Paris",)),
+    "DE": Hours(open="09:00", close="20:00", timezones=("Europe/Berlin",)),
+}
+
+
+class ComplianceSettings(Section):
+    """Rules that may forbid a call."""
+
+    hours: dict[str, Hours] = Field(
+        DEFAULT_HOURS, description="by ISO country; a country that is missing is never called"
+    )
+    max_attempts_per_day: int = Field(3, ge=1, description="calls to one number in 24 hours")
+    max_attempts_per_lead: int = Field(2, ge=1, description="calls about one cart")
+    retry_after: PositiveSeconds = Field(1800.0, description="seconds until a busy or unanswered number is tried again")
+
+
+class DialerSettings(Section):
+    """The campaign and how it is dialled."""
+
+    campaign: str = Field("main", pattern=r"^[a-z0-9-]{1,40}$")
+    channel: str = Field(
+        "PJSIP/{number}@trunk", description="Asterisk channel to originate; {number} is E.164 without plus"
+    )
+    caller_id: str = Field("", description="the number shown to shoppers; must be one that can be called back")
+    lines: int = Field(20, ge=1, description="calls at once, at most")
+    calls_per_second: float = Field(5.0, gt=0, description="originates a second, at most")
+    ring_timeout: float = Field(
+        25.0, ge=15.0, le=60.0, description="seconds a phone rings; at least 15, as the TSR asks"
+    )
+    wrap_up: Seconds = Field(15.0, description="seconds of wrap-up after a call")
+    lease: PositiveSeconds = Field(10.0, description="seconds until a silent dialer loses its campaign to another one")
+
+
+class PrivacySettings(Section):
+    """Secrets that hide people."""
+
+    phone_key: SecretStr = Field(SecretStr("change-me"), description="key of the hash that stands for a phone number")
+
+
+class SimulationSettings(Section):
+    """A world that is not real. Nothing that is switched on here can reach a carrier."""
+
+    enabled: bool = False
+    origin: float | None = Field(None, description="business time at wall_origin, epoch seconds; none: wall time")
+    wall_origin: float | None = Field(None, description="wall time at which business time is origin")
+    speed: float = Field(1.0, gt=0, le=3600, description="business seconds in a wall second")
+
+    def clock(self) -> Clock:
+        """The business clock of these settings."""
+        if not self.enabled:
+            return Clock()
+        wall_origin = self.wall_origin or 0.0
+        return Clock(self.origin if self.origin is not None else wall_origin, wall_origin, self.speed)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RINGBACK_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    ami: AmiSettings = AmiSettings()
+    admin: AdminSettings = AdminSettings()
+    ingest: IngestSettings = IngestSettings()
+    stream: StreamSettings = StreamSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    decide: DecideSettings = DecideSettings()
+    compliance: ComplianceSettings = ComplianceSettings()
+    dialer: DialerSettings = DialerSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    simulation: SimulationSettings = SimulationSettings()
+
+    @model_validator(mode="after")
+    def _simulation_stays_inside(self) -> "Settings":
+        clock = self.simulation
+        if not clock.enabled and (clock.speed != 1.0 or clock.origin is not None):
+            raise ValueError(
+                "simulation.speed and simulation.origin need simulation.enabled = true: real calls need the real clock"
+            )
+        if clock.enabled and not is_loopback(self.ami.host):
+            raise ValueError(f"simulation.enabled = true allows only a loopback ami.host, not {self.ami.host!r}")
+        if clock.enabled and not self.dialer.channel.startswith("Local/"):
+            raise ValueError(
+                "simulation.enabled = true allows only a dialer.channel that starts with Local/, "
+                f"not {self.dialer.channel!r}"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file."""
+        file = Path(os.environ.get(CONFIG_FILE_VARIABLE, DEFAULT_CONFIG_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
+
+
+def load(flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the effective settings. ``flags`` has dotted keys (``{"kafka.bootstrap": "…"}``); None values are left out.
+
+    Raises `SettingsError`, one line a wrong key: the key, what was expected, what came.
+    """
+    nested: dict[str, Any] = {}
+    for key, value in (flags or {}).items():
+        if value is None:
+            continue
+        *parents, last = key.split(".")
+        level = nested
+        for parent in parents:
+            level = level.setdefault(parent, {})
+        level[last] = value
+    file = os.environ.get(CONFIG_FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{CONFIG_FILE_VARIABLE}={file}: no such file")
+    try:
+        return Settings(**nested)
+    except ValidationError as error:
+        lines = [_explain(problem) for problem in error.errors()]
+        raise SettingsError("\n".join(lines)) from None
+    except ValueError as error:  # TOML that is no TOML, an environment value that is no JSON
+        raise SettingsError(f"settings can't be read: {error}") from None
+
+
+def _explain(problem: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "settings"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: no such setting; `ringback config` lists them all"
+    if problem["type"] == "value_error" and not problem["loc"]:
+        return message
+    came = "***" if any(word in key for word in ("secret", "salt", "key", "url")) else repr(problem["input"])
+    return f"{key}: {message[0].lower()}{message[1:]}; came {came}"

@@ -1,0 +1,1 @@
+"""The intent model: features, training, serving."""
