@@ -152,7 +152,7 @@ class Decision(Record, frozen=True, kw_only=True):
     ``decision_id`` is derived from the cart and the number of its abandonment, so that the same decision taken again
     has the same id. ``time`` is when the cart became due. ``score`` is the calibrated probability that the shopper
     buys; ``expected_value`` = ``score`` x ``value``, minor units. ``features`` are in the order of the
-    model's manifest.
+    model's manifest, None where missing.
     """
 
     decision_id: str
@@ -163,7 +163,7 @@ class Decision(Record, frozen=True, kw_only=True):
     value: int
     currency: str
     items: tuple[Item, ...]
-    features: tuple[float, ...]
+    features: tuple[float | None, ...]
     score: float
     expected_value: int
     route: Route

@@ -104,9 +104,6 @@ class StreamSettings(Section):
     )
     batch: int = Field(500, ge=1, le=10_000, description="most events taken at once")
     linger: PositiveSeconds = Field(0.005, description="seconds that a batch waits to fill")
-    forget_after: PositiveSeconds = Field(
-        30 * 86400.0, description="seconds of event time until a shopper is forgotten"
-    )
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
 
 
@@ -128,6 +125,7 @@ class DecideSettings(Section):
     max_age: PositiveSeconds = Field(
         4 * 3600.0, description="seconds after the last activity until a contact comes too late"
     )
+    contact_gap: Seconds = Field(24 * 3600.0, description="seconds after a contact in which no other one is made")
     attribution_window: PositiveSeconds = Field(
         72 * 3600.0, description="an order this long after a contact counts for it"
     )

@@ -1,0 +1,180 @@
+"""Kafka: topics made explicitly, a producer that neither loses nor repeats, and waiting for a broker that is away."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from ringback.errors import SettingsError, Unavailable
+from ringback.records import RETENTION_DAYS, Topic
+from ringback.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 60.0
+RETRY_SECONDS = 0.5
+REMIND_SECONDS = 10.0
+LINGER_MS = 5
+CLOSING_SECONDS = 10.0
+
+
+def partitions_of(topic: Topic, settings: KafkaSettings) -> int:
+    """How many partitions a topic has: dead letters are keyed by source and need no more than one."""
+    return 1 if topic is Topic.DEAD_LETTERS else settings.partitions
+
+
+async def create_topics(settings: KafkaSettings, *, patience: float = PATIENCE) -> None:
+    """Create the topics that do not exist yet, and return when the broker knows them all.
+
+    Raises `SettingsError` when an existing topic has another number of partitions, or the brokers are too few for
+    ``kafka.replication``; `Unavailable` when no broker answers within ``patience`` seconds.
+    """
+    admin = await _admin(settings, patience)
+    try:
+        response = await admin.create_topics([_new_topic(topic, settings) for topic in Topic])
+        for name, code, message in (error[:3] for error in response.topic_errors):
+            error = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise SettingsError(
+                    f"topic {name} can't be created: {message or error.__name__}; see kafka.replication"
+                )
+        counts = await _settled(admin, settings, time.monotonic() + patience)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {settings.bootstrap} went away while topics were created: {error!r}") from None
+    finally:
+        await admin.close()
+    for topic in Topic:
+        wanted, found = partitions_of(topic, settings), counts[topic]
+        if found != wanted:
+            raise SettingsError(partition_mismatch(topic, found, wanted))
+
+
+def partition_mismatch(topic: Topic, found: int, wanted: int) -> str:
+    """What to tell when a topic has another number of partitions than the settings say."""
+    if topic is Topic.DEAD_LETTERS:
+        return f"topic {topic} has {found} partitions, and must have {wanted}: delete it"
+    return (
+        f"topic {topic} has {found} partitions, kafka.partitions is {wanted}: set kafka.partitions = {found}, or "
+        "delete all ringback.* topics and start anew; the number can't change while carts are open"
+    )
+
+
+async def partition_counts(settings: KafkaSettings, *, patience: float) -> dict[str, int]:
+    """How many partitions each existing topic has, other people's topics too. Raises `Unavailable`."""
+    admin = await _admin(settings, patience)
+    try:
+        return await _counts(admin)
+    except KafkaError as error:
+        raise Unavailable(f"Kafka at {settings.bootstrap} does not list its topics: {error!r}") from None
+    finally:
+        await admin.close()
+
+
+async def producer(settings: KafkaSettings, *, patience: float = PATIENCE) -> AIOKafkaProducer:
+    """A started producer, idempotent and acknowledged by all in-sync replicas; stop it with `close`.
+
+    Sends that are under way when the broker goes are repeated until it is back, in order and without duplicates.
+    Raises `Unavailable` when no broker answers within ``patience`` seconds.
+    """
+
+    def make() -> AIOKafkaProducer:
+        return AIOKafkaProducer(
+            bootstrap_servers=_hosts(settings),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=LINGER_MS,
+            request_timeout_ms=int(settings.request_timeout * 1000),
+        )
+
+    return await _started(make, AIOKafkaProducer.stop, settings, patience)
+
+
+async def close(producing: AIOKafkaProducer, *, within: float = CLOSING_SECONDS) -> bool:
+    """Send what still waits and stop; False when the broker did not take it in time."""
+    try:
+        await asyncio.wait_for(producing.stop(), within)
+    except TimeoutError:
+        log.warning("Kafka did not take the last messages within %.0f s; they are given up", within)
+        return False
+    return True
+
+
+class _Starts(Protocol):
+    async def start(self) -> None: ...
+
+
+C = TypeVar("C", bound=_Starts)
+
+
+async def _started(
+    make: Callable[[], C], stop: Callable[[C], Awaitable[None]], settings: KafkaSettings, patience: float
+) -> C:
+    began = time.monotonic()
+    reminded = began - REMIND_SECONDS
+    while True:
+        client = make()
+        try:
+            await asyncio.wait_for(client.start(), settings.request_timeout)
+        except (KafkaError, OSError, TimeoutError):
+            await stop(client)
+        except BaseException:
+            await stop(client)
+            raise
+        else:
+            return client
+        now = time.monotonic()
+        if now - began >= patience:
+            raise Unavailable(
+                f"Kafka at {settings.bootstrap} can't be reached: start it, or set kafka.bootstrap (host:port)"
+            )
+        if now - reminded >= REMIND_SECONDS:
+            log.warning("Kafka at %s can't be reached; trying again", settings.bootstrap)
+            reminded = now
+        await asyncio.sleep(min(RETRY_SECONDS, patience))
+
+
+async def _admin(settings: KafkaSettings, patience: float) -> AIOKafkaAdminClient:
+    def make() -> AIOKafkaAdminClient:
+        return AIOKafkaAdminClient(bootstrap_servers=_hosts(settings))
+
+    return await _started(make, AIOKafkaAdminClient.close, settings, patience)
+
+
+def _hosts(settings: KafkaSettings) -> list[str]:
+    hosts = [host.strip() for host in settings.bootstrap.split(",")]
+    for host in hosts:
+        name, _, port = host.rpartition(":")
+        if not name or not port.isdigit():
+            raise SettingsError(f"kafka.bootstrap: expected host:port, several separated by commas; came {host!r}")
+    return hosts
+
+
+def _new_topic(topic: Topic, settings: KafkaSettings) -> NewTopic:
+    config = {
+        "cleanup.policy": "delete",
+        "retention.ms": str(RETENTION_DAYS[topic] * 86_400_000),
+        "min.insync.replicas": str(max(1, settings.replication - 1)),
+    }
+    return NewTopic(topic.value, partitions_of(topic, settings), settings.replication, topic_configs=config)
+
+
+async def _counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    # All topics: some brokers create a topic when its description is asked for by name.
+    described = await admin.describe_topics()
+    return {topic["topic"]: len(topic["partitions"]) for topic in described}
+
+
+async def _settled(admin: AIOKafkaAdminClient, settings: KafkaSettings, deadline: float) -> dict[str, int]:
+    while True:
+        counts = await _counts(admin)
+        if all(counts.get(topic) for topic in Topic):
+            return counts
+        if time.monotonic() > deadline:
+            missing = ", ".join(topic for topic in Topic if not counts.get(topic))
+            raise Unavailable(f"Kafka at {settings.bootstrap} does not show the topics it created: {missing}")
+        await asyncio.sleep(0.1)

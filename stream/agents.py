@@ -1,0 +1,71 @@
+"""The Faust agents: each takes a batch, hands it to the processor, and acknowledges it once its effects are durable."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from faust.types import TP, StreamT
+from faust.types.events import EventT
+
+from ringback.records import Topic
+from ringback.settings import StreamSettings
+from stream.app import StreamApp
+from stream.processor import Processor, Record, Revoked
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+
+Take = Callable[[Sequence[Record]], Awaitable[None]]
+
+
+def install(stream_app: StreamApp, processor: Processor) -> None:
+    """Declare the agents and the timer."""
+    app = stream_app.app
+
+    @app.agent(stream_app.cart_events)
+    async def follow_carts(stream: StreamT[bytes]) -> None:
+        await _follow(stream, processor.cart_events, processor.settings.stream)
+
+    @app.agent(stream_app.contacts)
+    async def follow_contacts(stream: StreamT[bytes]) -> None:
+        await _follow(stream, processor.contacts, processor.settings.stream)
+
+    async def judge_by_clock() -> None:
+        while not app.should_stop:
+            await app.sleep(TICK_SECONDS)
+            if not (app.rebalancing or app.in_recovery):
+                try:
+                    await processor.tick(await _idle_partitions(app, processor))
+                except Revoked as revoked:
+                    log.info("left a tick: partition taken away (%s)", revoked)
+
+    app.task(judge_by_clock)
+
+
+async def _follow(stream: Any, take: Take, settings: StreamSettings) -> None:
+    # Not stream.take(): it acknowledges a batch even when its processing is cut short, and so loses it.
+    batch: Sequence[EventT[bytes]]
+    async for batch in stream.noack_take(settings.batch, within=settings.linger):
+        try:
+            await take([event.message for event in batch])
+        except Revoked as revoked:
+            log.info("left a batch of %d records: partition taken away (%s)", len(batch), revoked)
+            continue
+        for event in batch:
+            event.ack()
+
+
+async def _idle_partitions(app: Any, processor: Processor) -> list[int]:
+    """The partitions of the cart events in which every record has been taken."""
+    consumer = app.consumer
+    waiting = {message.partition for message in consumer.unacked if message.topic == Topic.CART_EVENTS}
+    idle = []
+    for number in processor.partitions:
+        tp = TP(Topic.CART_EVENTS.value, number)
+        end, position = consumer.highwater(tp), await consumer.position(tp)
+        lag = max(0, end - position) if end is not None and position is not None else 0
+        processor.metrics.lag.labels(str(number)).set(lag)
+        if end is not None and position is not None and position >= end and number not in waiting:
+            idle.append(number)
+    return idle

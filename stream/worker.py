@@ -1,0 +1,75 @@
+"""``ringback stream``: one worker of the consumer group."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from faust import Worker
+
+from dialer.hopper import Hopper, connect
+from ringback import kafka
+from ringback.admin import AdminServer
+from ringback.metrics import StreamMetrics
+from ringback.settings import Settings
+from scoring.model import Model, default_model_folder
+from stream import agents
+from stream.app import create
+from stream.outputs import Outputs
+from stream.processor import Processor
+
+log = logging.getLogger(__name__)
+
+STUCK_SECONDS = 30.0
+
+
+def main(settings: Settings) -> None:
+    """Run until SIGINT or SIGTERM. Raises `RingbackError` when it can't start, and says what is missing."""
+    model = Model.load(settings.scoring.model or default_model_folder())
+    settings.stream.data_dir.mkdir(parents=True, exist_ok=True)
+    asyncio.run(kafka.create_topics(settings.kafka))
+    stream_app = create(settings)
+    metrics = StreamMetrics()
+    metrics.model.info({"version": model.version})
+    clock = settings.simulation.clock()
+    processor = Processor(
+        settings,
+        clock,
+        TimedModel(model, metrics),
+        stream_app.table,
+        Hopper(connect(settings.redis), settings.dialer.campaign),
+        Outputs(settings.kafka),
+        metrics,
+        generation=lambda: -1 if stream_app.app.rebalancing else stream_app.app.consumer_generation_id,
+    )
+    stream_app.table.recovered = processor.recovered
+    agents.install(stream_app, processor)
+    alive = {"progress": lambda: time.monotonic() - processor.last_progress < STUCK_SECONDS}
+    ready = {
+        "partitions": lambda: bool(processor.partitions) and not stream_app.app.in_recovery,
+        "hopper": lambda: processor.hopper_up,
+    }
+    admin = AdminServer(settings.admin, "stream", metrics.registry, live=alive, ready=ready)
+    admin.start()
+    log.info("model %s, partitions of %d", model.version, settings.kafka.partitions)
+    worker = Worker(stream_app.app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
+    try:
+        worker.execute_from_commandline()
+    finally:
+        admin.stop()
+
+
+class TimedModel:
+    """A model whose calls are measured."""
+
+    def __init__(self, model: Model, metrics: StreamMetrics) -> None:
+        self.version = model.version
+        self._score = model.score
+        self._observe = metrics.scoring.observe
+
+    def score(self, row: Sequence[float]) -> float:
+        """Score one row."""
+        started = time.perf_counter()
+        score = self._score(row)
+        self._observe(time.perf_counter() - started)
+        return score

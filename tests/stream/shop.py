@@ -1,0 +1,72 @@
+"""Small builders of events and settings for the tests of the stream."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from ringback.clock import Clock
+from ringback.records import CartEvent, Consent, EventKind, Item, Shopper, encode
+from ringback.settings import Settings, load
+from stream.partition import Partition
+
+NOON = 1_790_000_000.0  # Monday 2026-09-21 13:33 UTC, 09:33 in New York: inside calling hours
+ADA = Shopper(
+    name="Ada",
+    phone="+12125550123",
+    country="US",
+    timezone="America/New_York",
+    consent=Consent(voice=True, sms=True, chat=True),
+)
+_numbers = itertools.count()
+
+
+class Even:
+    """A model that scores every cart the same."""
+
+    version = "even"
+
+    def __init__(self, score: float = 0.5) -> None:
+        self._score = score
+
+    def score(self, row: Sequence[float]) -> float:
+        return self._score
+
+
+def event(kind: EventKind, at: float, shopper_id: str = "ada", **fields: Any) -> CartEvent:
+    """An event ``at`` seconds after `NOON`."""
+    fields.setdefault("event_id", f"e{next(_numbers)}")
+    fields.setdefault("shopper", ADA)
+    return CartEvent(source="test", shopper_id=shopper_id, kind=kind, time=NOON + at, **fields)
+
+
+def added(at: float, price: int = 10_000, shopper_id: str = "ada", product: str = "boots", **fields: Any) -> CartEvent:
+    """Something put into the cart, USD."""
+    items = (Item(product_id=product, unit_price=price),)
+    return event(EventKind.ITEM_ADDED, at, shopper_id, items=items, currency="USD", **fields)
+
+
+def viewed(at: float, shopper_id: str = "ada", **fields: Any) -> CartEvent:
+    """A product looked at."""
+    return event(EventKind.PRODUCT_VIEWED, at, shopper_id, items=(Item(product_id="boots"),), **fields)
+
+
+def ordered(at: float, shopper_id: str = "ada", **fields: Any) -> CartEvent:
+    """An order."""
+    return event(EventKind.ORDER_COMPLETED, at, shopper_id, **fields)
+
+
+def settings(**flags: Any) -> Settings:
+    """Settings without a holdout, in which a cart of 50 USD is worth a call; ``a__b=1`` sets ``a.b``."""
+    chosen = {"decide.holdout": 0.0, "stream.lateness": 0.0}
+    return load(chosen | {key.replace("__", "."): value for key, value in flags.items()})
+
+
+def partition(config: Settings | None = None, score: float = 0.5) -> Partition:
+    """An empty partition."""
+    return Partition(0, config or settings(), Clock(), Even(score))
+
+
+def feed(part: Partition, events: Sequence[CartEvent], first_offset: int = 0) -> None:
+    """Put events into a partition as records, each arriving the moment it happens."""
+    for offset, one in enumerate(events, start=first_offset):
+        part.cart_event(one.shopper_id.encode(), encode(one), offset, one.time)
