@@ -1,0 +1,143 @@
+"""The stream worker on Apache Kafka and Redis: a real log, and workers that die and join in the middle of it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ingest.logs import read
+from ingest.replay import replay
+from ringback.records import CartEvent, Decision, Topic, decoder
+from ringback.settings import Settings, load
+from scoring.model import Model, default_model_folder
+from simulation.people import person
+from stream.carts import ShopperState
+from stream.partition import Partition
+from tests.integration import topics
+from tests.servers.kafka import Kafka
+from tests.servers.redis import Redis
+from tests.servers.ringback import RingbackProcess
+
+CHANGELOG = "ringback-stream-shoppers-changelog"
+DEADLINE = 120.0
+TAKEN = "ringback_stream_events_total"
+
+
+@pytest.fixture
+def broker(kafka: Kafka) -> Iterator[Kafka]:
+    """A broker of its own for each test: they all use the same topics. ``kafka`` says why there is none."""
+    with Kafka() as own:
+        yield own
+
+
+@pytest.fixture
+def log(public_logs: Path) -> Path:
+    return public_logs / "rees46_2019-10-01_first_2h50.csv.gz"
+
+
+def environment(broker: Kafka, redis_server: Redis, log_file: Path) -> dict[str, str]:
+    """Settings of workers that live at the end of the log, and wait for events alone."""
+    last = max(event.time for event in read(log_file, "rees46") if isinstance(event, CartEvent))
+    return {
+        "RINGBACK_KAFKA__BOOTSTRAP": broker.bootstrap,
+        "RINGBACK_REDIS__URL": redis_server.url,
+        "RINGBACK_DIALER__CHANNEL": "Local/{number}@shoppers",
+        "RINGBACK_SIMULATION__ENABLED": "true",
+        "RINGBACK_SIMULATION__ORIGIN": str(last + 60),
+        "RINGBACK_SIMULATION__WALL_ORIGIN": str(time.time()),
+        "RINGBACK_STREAM__IDLE_AFTER": "3600",
+        # Nine of ten carts of this log are filled in its last half hour.
+        "RINGBACK_STREAM__ABANDON_AFTER": "180",
+    }
+
+
+def configured(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Settings:
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    return load()
+
+
+async def expected(settings: Settings) -> dict[int, Partition]:
+    """What the pure code makes of the records that lie in Kafka."""
+    model = Model.load(default_model_folder())
+    parts = {n: Partition(n, settings, settings.simulation.clock(), model) for n in range(settings.kafka.partitions)}
+    for record in await topics.records(settings.kafka.bootstrap, Topic.CART_EVENTS):
+        parts[record.partition].cart_event(record.key or b"", record.value or b"", record.offset, record.timestamp / 1000)
+    return parts
+
+
+def essence(decision: Decision) -> Decision:
+    return msgspec.structs.replace(decision, due_wall=0.0, decided_wall=0.0)
+
+
+async def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {DEADLINE:.0f} s"
+        await asyncio.sleep(0.1)
+
+
+async def test_a_real_log_gives_the_decisions_of_the_pure_functions(
+    broker: Kafka, redis_server: Redis, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = environment(broker, redis_server, log)
+    settings = configured(monkeypatch, env)
+    with RingbackProcess("stream", env) as worker:
+        summary = await replay(settings, log, "rees46", people=person)
+        await until(lambda: worker.total(TAKEN) == summary.events, "all events taken")
+        parts = await expected(settings)
+        wanted = [essence(decision) for part in parts.values() for decision in part.effects.decisions]
+        await until(lambda: worker.total("ringback_decisions_total") == len(wanted), "all decisions published")
+        made = [essence(decision) for decision in await topics.read(broker.bootstrap, Topic.DECISIONS, Decision)]
+        abandoned = worker.total("ringback_carts_abandoned_total")
+        by_route = {route: worker.total("ringback_decisions_total", route=route) for route in ("voice", "sms", "none")}
+    assert len(wanted) > 40
+    assert sorted(made, key=lambda d: d.decision_id) == sorted(wanted, key=lambda d: d.decision_id)
+    assert abandoned == len(made)
+    assert by_route == {route: sum(d.route == route for d in made) for route in by_route}
+
+    states = topics.newest(await topics.records(broker.bootstrap, CHANGELOG))
+    held = {key: without_marks(decoder(ShopperState).decode(value)) for key, value in states.items()}
+    assert held == {key: without_marks(state) for part in parts.values() for key, state in part.states.items()}
+
+
+def without_marks(state: ShopperState) -> ShopperState:
+    return msgspec.structs.replace(state, marks=(0, 0))
+
+
+async def test_a_worker_killed_and_another_joining_change_no_decision(
+    broker: Kafka, redis_server: Redis, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = environment(broker, redis_server, log)
+    settings = configured(monkeypatch, env)
+    with ExitStack() as stack:
+        first = stack.enter_context(RingbackProcess("stream", env))
+        second = RingbackProcess("stream", env)
+        stack.callback(second.close)
+        summary = await replay(settings, log, "rees46", people=person)
+        await until(lambda: first.total(TAKEN) >= summary.events / 4, "the first worker is in the middle of it")
+        first.kill()
+        await asyncio.to_thread(second.start)
+        await until(lambda: second.total(TAKEN) >= summary.events / 4, "the second worker is in the middle of it")
+        await asyncio.to_thread(first.start)
+        await until(lambda: first.total("ringback_stream_partitions") == settings.kafka.partitions / 2, "both share")
+        parts = await expected(settings)
+        wanted = {d.decision_id: essence(d) for part in parts.values() for d in part.effects.decisions}
+        made: list[Decision] = []
+        async for made in _growing(broker):
+            if {decision.decision_id for decision in made} >= wanted.keys():
+                break
+    assert sorted(decision.decision_id for decision in made) == sorted(wanted)
+    assert {decision.decision_id: essence(decision) for decision in made} == wanted
+
+
+async def _growing(broker: Kafka) -> AsyncIterator[list[Decision]]:
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        yield await topics.read(broker.bootstrap, Topic.DECISIONS, Decision)
+        await asyncio.sleep(0.5)
+    raise TimeoutError("decisions are missing")
