@@ -129,7 +129,8 @@ class Processor:
             raise Revoked(number) from None
 
     def _load(self, number: int) -> Partition:
-        partition = Partition(number, self.settings, self.clock, self.model)
+        # Only from now on can it be told that no events arrive.
+        partition = Partition(number, self.settings, self.clock, self.model, last_arrival=time.time())
         for key, value in self.table.of_partition(number):
             partition.load(key, _decode_state(value))
         return partition

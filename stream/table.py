@@ -1,5 +1,6 @@
 """The Faust table of shopper states, made to say when a write is durable and to hold only what this worker owns."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,8 @@ class ShopperTable(faust.Table[bytes, bytes]):
     the keys of revoked partitions, as it does not note the partition of a key that this worker wrote itself.
     """
 
+    # mode names a service's logger after its module; its starts and stops belong with the other services of Faust.
+    logger = logging.getLogger("faust.tables")
     recovered: Recovered | None = None
 
     async def write(self, partition: int, key: bytes, value: bytes) -> Awaitable[RecordMetadata]:

@@ -32,13 +32,14 @@ def main(settings: Settings) -> None:
     metrics = StreamMetrics()
     metrics.model.info({"version": model.version})
     clock = settings.simulation.clock()
+    redis, outputs = connect(settings.redis), Outputs(settings.kafka)
     processor = Processor(
         settings,
         clock,
         TimedModel(model, metrics),
         stream_app.table,
-        Hopper(connect(settings.redis), settings.dialer.campaign),
-        Outputs(settings.kafka),
+        Hopper(redis, settings.dialer.campaign),
+        outputs,
         metrics,
         generation=lambda: -1 if stream_app.app.rebalancing else stream_app.app.consumer_generation_id,
     )
@@ -52,7 +53,15 @@ def main(settings: Settings) -> None:
     admin = AdminServer(settings.admin, "stream", metrics.registry, live=alive, ready=ready)
     admin.start()
     log.info("model %s, partitions of %d", model.version, settings.kafka.partitions)
-    worker = Worker(stream_app.app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False)
+
+    async def close(*_: object, **__: object) -> None:
+        await outputs.stop()
+        await redis.aclose()
+
+    stream_app.app.on_before_shutdown.connect(close, weak=False)
+    worker = Worker(
+        stream_app.app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False
+    )
     try:
         worker.execute_from_commandline()
     finally:
