@@ -19,6 +19,7 @@ class Child:
         self, name: str, command: Sequence[str], *, folder: Path, env: Mapping[str, str] | None = None
     ) -> None:
         self.name = name
+        self._asked = False
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the commands are our own
@@ -57,8 +58,9 @@ class Child:
             time.sleep(0.02)
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM to the process; `stop` waits for its end."""
-        if self.exit_code is None:
+        """Send SIGTERM to the process, once; `stop` waits for its end."""
+        if self.exit_code is None and not self._asked:
+            self._asked = True
             self._process.terminate()
 
     def stop(self, grace: float = 8.0) -> None:

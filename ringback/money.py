@@ -7,6 +7,8 @@ from iso4217 import Currency
 
 from ringback.errors import BadEvent
 
+MOST_DIGITS = 18
+
 
 @cache
 def exponent(currency: str) -> int:
@@ -28,10 +30,13 @@ def to_minor(amount: str | int | Decimal, currency: str) -> int:
     unknown currency.
     """
     try:
-        value = Decimal(str(amount)).scaleb(exponent(currency))
+        value = Decimal(str(amount))
     except InvalidOperation:
-        raise BadEvent("wrong_type", f"amount {amount!r} is not a decimal number") from None
-    if not value.is_finite() or value != value.to_integral_value():
+        raise BadEvent("wrong_type", f"amount {str(amount)[:40]!r} is not a decimal number") from None
+    if not value.is_finite() or abs(value.adjusted()) > MOST_DIGITS:
+        raise BadEvent("wrong_type", f"amount {str(amount)[:40]!r} is not an amount of money")
+    value = value.scaleb(exponent(currency))
+    if value != value.to_integral_value():
         raise BadEvent("wrong_type", f"amount {amount!r} has more digits than {currency} allows")
     return int(value)
 

@@ -6,7 +6,7 @@ import logging
 import re
 
 # A date is no phone number, though it has as many digits.
-_PHONE = re.compile(r"(?<![\w.:-])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s()/.-]{0,2}\d){8,14}(?![\w-])")
+_PHONE = re.compile(r"(?<![\w.-])(?!\d{4}-\d\d-\d\d)\+?\(?\d(?:[\s()/.-]{0,2}\d){8,14}(?![\w-])")
 _CHANNEL_NUMBER = re.compile(r"(?<=/)\+?\d{9,15}(?=@|\b)")
 _EMAIL = re.compile(r"[\w.%+-]+@[\w-]+(?:\.[\w-]+)*\.[A-Za-z]{2,}")
 _EPOCH = re.compile(r"1\d{9}(?:\.\d+|\d{3})?")

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -203,6 +204,27 @@ class DialerSettings(Section):
     )
     wrap_up: Seconds = Field(15.0, description="seconds of wrap-up after a call")
     lease: PositiveSeconds = Field(10.0, description="seconds until a silent dialer loses its campaign to another one")
+    drain: Seconds = Field(60.0, description="seconds that calls may go on after the dialer was told to stop")
+
+
+class OutreachSettings(Section):
+    """How SMS and chat messages are sent."""
+
+    url: str | None = Field(None, description="http:// or https:// address that the provider takes messages at")
+    token: SecretStr = Field(SecretStr(""), description="bearer token that the provider asks for; empty: none is sent")
+    shop_name: str = Field("", max_length=40, description="who the messages say they are from")
+    max_per_day: int = Field(1, ge=1, description="messages to one number in 24 hours")
+    timeout: PositiveSeconds = Field(5.0, description="seconds until a send without an answer is given up")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+            raise ValueError("expected http://host:port/path or https://…, without user name: the secret is the token")
+        return url
 
 
 class PrivacySettings(Section):
@@ -230,13 +252,8 @@ class SimulationSettings(Section):
 class Settings(BaseSettings):
     """Everything that can be set."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="RINGBACK_",
-        env_nested_delimiter="__",
-        extra="forbid",
-        frozen=True,
-        nested_model_default_partial_update=True,
-    )
+    # Not nested_model_default_partial_update: it would add the default countries and currencies to those that are set.
+    model_config = SettingsConfigDict(env_prefix="RINGBACK_", env_nested_delimiter="__", extra="forbid", frozen=True)
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kafka: KafkaSettings = KafkaSettings()
@@ -249,6 +266,7 @@ class Settings(BaseSettings):
     decide: DecideSettings = DecideSettings()
     compliance: ComplianceSettings = ComplianceSettings()
     dialer: DialerSettings = DialerSettings()
+    outreach: OutreachSettings = OutreachSettings()
     privacy: PrivacySettings = PrivacySettings()
     simulation: SimulationSettings = SimulationSettings()
 
@@ -266,6 +284,9 @@ class Settings(BaseSettings):
                 "simulation.enabled = true allows only a dialer.channel that starts with Local/, "
                 f"not {self.dialer.channel!r}"
             )
+        provider = urlsplit(self.outreach.url or "").hostname
+        if clock.enabled and provider is not None and not is_loopback(provider):
+            raise ValueError(f"simulation.enabled = true allows only a loopback outreach.url, not host {provider!r}")
         return self
 
     @classmethod
@@ -295,6 +316,8 @@ def load(flags: Mapping[str, Any] | None = None) -> Settings:
         level = nested
         for parent in parents:
             level = level.setdefault(parent, {})
+            if not isinstance(level, dict):
+                raise SettingsError(f"{key}: {parent} was given as a whole too, as {level!r}; give one or the other")
         level[last] = value
     file = os.environ.get(CONFIG_FILE_VARIABLE)
     if file and not Path(file).is_file():
@@ -315,5 +338,5 @@ def _explain(problem: Mapping[str, Any]) -> str:
         return f"{key}: no such setting; `ringback config` lists them all"
     if problem["type"] == "value_error" and not problem["loc"]:
         return message
-    came = "***" if any(word in key for word in ("secret", "salt", "key", "url")) else repr(problem["input"])
+    came = "***" if any(word in key for word in ("secret", "salt", "key", "url", "token")) else repr(problem["input"])
     return f"{key}: {message[0].lower()}{message[1:]}; came {came}"

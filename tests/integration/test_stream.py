@@ -25,6 +25,7 @@ from tests.servers.ringback import RingbackProcess
 CHANGELOG = "ringback-stream-shoppers-changelog"
 DEADLINE = 120.0
 TAKEN = "ringback_stream_events_total"
+REPEATED = "ringback_stream_repeated_events_total"
 
 
 @pytest.fixture
@@ -141,3 +142,32 @@ async def _growing(broker: Kafka) -> AsyncIterator[list[Decision]]:
         yield await topics.read(broker.bootstrap, Topic.DECISIONS, Decision)
         await asyncio.sleep(0.5)
     raise TimeoutError("decisions are missing")
+
+
+async def test_servers_that_go_away_are_waited_for(
+    broker: Kafka, redis_server: Redis, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Redis() as redis:
+        env = environment(broker, redis, log)
+        settings = configured(monkeypatch, env)
+        with RingbackProcess("stream", env) as worker:
+            redis.kill()
+            summary = await replay(settings, log, "rees46", people=person)
+            await until(lambda: worker.health("readyz") is False, "the worker says that the hopper is away")
+            stopped_at = worker.total(TAKEN)
+            assert stopped_at < summary.events
+            await asyncio.to_thread(redis.start)
+            await until(lambda: worker.total(TAKEN) >= (stopped_at + summary.events) / 2, "it goes on")
+            broker.kill()
+            await asyncio.to_thread(broker.start)
+            await until(lambda: worker.total(TAKEN) + worker.total(REPEATED) >= summary.events, "it goes on again")
+            await until(lambda: worker.health("readyz") is True, "all is well")
+            parts = await expected(settings)
+            wanted = {d.decision_id: essence(d) for part in parts.values() for d in part.effects.decisions}
+            made: list[Decision] = []
+            async for made in _growing(broker):
+                if {decision.decision_id for decision in made} >= wanted.keys():
+                    break
+            assert worker.running
+    assert sorted(decision.decision_id for decision in made) == sorted(wanted)
+    assert {decision.decision_id: essence(decision) for decision in made} == wanted

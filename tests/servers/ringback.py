@@ -7,8 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from ringback.scrape import Samples, fetch
 from tests.servers.process import Server, free_port, short_directory
 
 
@@ -41,7 +40,7 @@ class RingbackProcess(Server):
     def health(self, endpoint: str) -> bool | None:
         """What /livez or /readyz says; None while nothing answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{endpoint}", timeout=2) as answer:
+            with urllib.request.urlopen(f"{self.url}/{endpoint}", timeout=2) as answer:  # noqa: S310 - its own http port
                 return bool(json.load(answer)["ok"])
         except urllib.error.HTTPError as answer:
             with answer:
@@ -49,23 +48,19 @@ class RingbackProcess(Server):
         except OSError:
             return None
 
-    def metrics(self) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-        """All samples: name, then labels, then value."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            text = answer.read().decode()
-        samples: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                samples.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
-        return samples
+    @property
+    def url(self) -> str:
+        """Where its admin listener is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def metrics(self) -> Samples:
+        """What it says of itself; empty while nothing answers."""
+        text = fetch(self.url)
+        return Samples([text] if text else [])
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels; 0 while nothing answers."""
-        try:
-            samples = self.metrics().get(name, {})
-        except OSError:
-            return 0.0
-        return sum(value for found, value in samples.items() if labels.items() <= dict(found).items())
+        return self.metrics().value(name, **labels)
 
     @property
     def settings(self) -> dict[str, str]:

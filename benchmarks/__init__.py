@@ -1,0 +1,1 @@
+"""One command a claim: ``make bench-NAME`` runs ``benchmarks/NAME.py``."""

@@ -1,0 +1,5 @@
+"""``python -m ringback`` is the command ``ringback``."""
+
+from ringback.cli import app
+
+app()

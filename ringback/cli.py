@@ -1,0 +1,342 @@
+"""The command line. Every command reads the same settings; what it needs is imported when it is called."""
+# ruff: noqa: PLC0415 - so `ringback --help` need not load LightGBM and Faust
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from heapq import merge
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ringback import __version__
+from ringback.options import (
+    AdminPort,
+    AsJson,
+    Bootstrap,
+    File,
+    Format,
+    Group,
+    Redis,
+    Seed,
+    Set,
+    fail,
+    flags_of,
+    seconds_of,
+    settings_of,
+    speed_of,
+)
+from ringback.privacy import redact
+from ringback.settings import load
+
+if TYPE_CHECKING:
+    from ringback.records import CartEvent, Shopper
+    from scoring.open_carts import ScoredCart
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it prints local variables: secrets and numbers
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Calls shoppers back while they can still be won.\n\nExample: ringback demo",
+)
+
+
+@app.command()
+def demo(
+    seconds: Annotated[float | None, typer.Option("--for", metavar="SECONDS", help="Stop by itself.")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report as JSON.")] = None,
+    seed: Seed = 1,
+    agents: Annotated[int, typer.Option(help="Agents on the floor.")] = 6,
+    speed: Annotated[float, typer.Option(help="Seconds of the shop in one of yours.")] = 120.0,
+) -> None:
+    """The whole path on this machine: a shop, a call centre and a telephone network, all simulated.
+
+    Example: ringback demo --for 60 --report report.json
+    """
+    from ringback.demo import DemoOptions, main
+
+    raise typer.Exit(main(DemoOptions(seconds=seconds, report=report, seed=seed, agents=agents, speed=speed)))
+
+
+@app.command()
+def stream(set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None, admin_port: AdminPort = None) -> None:
+    """Follow carts, score them, decide: one worker of the group.
+
+    Example: ringback stream --bootstrap kafka:9092 --redis redis://redis:6379/0
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap, redis__url=redis, admin__port=admin_port)
+    from stream import worker
+
+    worker.main(settings)
+
+
+@app.command()
+def dialer(set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None, admin_port: AdminPort = None) -> None:
+    """Call the best leads through Asterisk.
+
+    Example: ringback dialer --set ami.host=asterisk --set dialer.lines=30
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap, redis__url=redis, admin__port=admin_port)
+    from dialer import worker
+
+    asyncio.run(worker.run(settings))
+
+
+@app.command()
+def ingest(set_: Set = None, bootstrap: Bootstrap = None, admin_port: AdminPort = None) -> None:
+    """Take events from shops over HTTP.
+
+    Example: RINGBACK_INGEST__SECRET=… ringback ingest --set ingest.port=8080
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap, admin__port=admin_port)
+    from ingest import server
+
+    asyncio.run(server.run(settings))
+
+
+@app.command()
+def outreach(set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None, admin_port: AdminPort = None) -> None:
+    """Send SMS and chat messages through the provider at outreach.url.
+
+    Example: ringback outreach --set outreach.url=https://sms.example/messages --set outreach.shop_name=Acme
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap, redis__url=redis, admin__port=admin_port)
+    from outreach import worker
+
+    asyncio.run(worker.run(settings))
+
+
+@app.command()
+def replay(
+    *,
+    file: File,
+    format_: Format,
+    speed: Annotated[str, typer.Option(metavar="max|N", help="Seconds of the log in one of yours.")] = "max",
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after so many lines.")] = None,
+    people: Annotated[str | None, typer.Option(metavar="fictional", help="Give shoppers names and numbers.")] = None,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+    set_: Set = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Publish a public log as cart events. Nobody is called for it, whatever numbers it has.
+
+    Example: ringback replay 2019-Oct.csv.gz --format rees46 --speed 60 --people fictional
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap)
+    if people not in (None, "fictional"):
+        fail(f"--people {people}: only 'fictional' people may be given to a log")
+    import msgspec
+    from rich.console import Console
+
+    from ingest.replay import replay as publish
+
+    console = Console(stderr=True)
+    summary = asyncio.run(
+        publish(
+            settings,
+            file,
+            format_,
+            speed=speed_of(speed),
+            limit=limit,
+            people=_fictional(seed) if people else None,
+            console=console if console.is_terminal or not as_json else None,
+        )
+    )
+    if as_json:
+        typer.echo(msgspec.json.encode(summary))
+    else:
+        typer.echo(
+            f"{summary.events:,} events and {summary.dead_letters:,} dead letters in {summary.seconds:.1f} s "
+            f"({summary.rate:,.0f} events/s)"
+        )
+
+
+def _fictional(seed: int) -> "Callable[[str], Shopper]":
+    from simulation.people import person
+
+    return partial(person, seed=seed)
+
+
+@app.command()
+def train(
+    *,
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    log: Annotated[list[Path] | None, typer.Option(help="A log; may be repeated.")] = None,
+    format_: Format = "jsonl",
+    synthetic: Annotated[bool, typer.Option("--synthetic", help="Train on the simulated shop instead.")] = False,
+    horizon: Annotated[str, typer.Option(help="The label: bought within this (90m, 24h, 7d).")] = "24h",
+    uncovered: Annotated[
+        bool, typer.Option("--uncovered", help="Keep rows whose horizon ends after the log: for short logs.")
+    ] = False,
+    licence: Annotated[str, typer.Option(help="Of the log; noted in the manifest.")] = "unknown",
+    seed: Seed = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Train the intent model.
+
+    Example: ringback train --log 2019-Oct.csv.gz --format rees46 --out models/october
+    """
+    if bool(log) == synthetic:
+        fail("give either --log FILE, once or more, or --synthetic")
+    import msgspec
+    from rich.console import Console
+
+    from scoring.train import train as fit
+
+    seconds = seconds_of(horizon)
+    if log:
+        events, source = _events_of(log, format_), ", ".join(path.name for path in log)
+    else:
+        from simulation.shop import training_log
+
+        events, source, licence = training_log(seed=seed), f"simulation.shop, seed {seed}", "Apache-2.0"
+    with Console(stderr=True).status("reading events") as status:
+        manifest = fit(
+            events,
+            out,
+            horizon=seconds,
+            seed=seed,
+            source=source,
+            licence=licence,
+            uncovered=uncovered,
+            progress=lambda count: status.update(f"{count:,} events read"),
+        )
+    if as_json:
+        typer.echo(msgspec.json.encode(manifest))
+        return
+    typer.echo(f"{manifest.version} in {out}: {manifest.rows:,} rows, {manifest.base_rate:.1%} of them bought")
+    for part, metrics in manifest.metrics.items():
+        numbers = msgspec.to_builtins(metrics)
+        typer.echo(
+            f"  {part}: "
+            + ", ".join(
+                f"{name} {number:,}" if isinstance(number, int) else f"{name} {number:.3f}"
+                for name, number in numbers.items()
+            )
+        )
+
+
+def _events_of(paths: list[Path], format_: str) -> "Iterator[CartEvent]":
+    """The logs' events merged by time; how many lines were broken is told at the end of each."""
+    return merge(*(_usable(path, format_) for path in paths), key=lambda event: event.time)
+
+
+def _usable(path: Path, format_: str) -> "Iterator[CartEvent]":
+    from ingest.logs import BrokenLine, read
+
+    broken = 0
+    for one in read(path, format_):
+        if isinstance(one, BrokenLine):
+            broken += 1
+        else:
+            yield one
+    if broken:
+        typer.echo(f"{path}: {broken:,} broken lines left out", err=True)
+
+
+@app.command()
+def score(
+    file: File,
+    format_: Format = "jsonl",
+    model: Annotated[Path | None, typer.Option(help="Model folder; none: the one in the settings.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many carts to show.")] = 20,
+    as_json: AsJson = False,
+    set_: Set = None,
+) -> None:
+    """Score the open carts of a log, each as it is when it becomes due or the log ends.
+
+    Example: ringback score events.jsonl --top 5
+    """
+    settings = settings_of(set_, scoring__model=model)
+    import msgspec
+
+    from scoring.model import Model, default_model_folder
+    from scoring.open_carts import score_open_carts
+
+    loaded = Model.load(settings.scoring.model or default_model_folder())
+    scored = score_open_carts(_usable(file, format_), loaded.score, settings.stream.abandon_after)
+    typer.echo(f"{len(scored):,} open carts, scored by {loaded.version}", err=True)
+    if as_json:
+        typer.echo(msgspec.json.encode(scored[:top]))
+    else:
+        _print_carts(scored[:top])
+
+
+def _print_carts(carts: "Iterable[ScoredCart]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ringback.money import show
+
+    table = Table("cart", "shopper", "pieces", "value", "score", "expected value")
+    for cart in carts:
+        amounts = [
+            show(round(amount), cart.currency) if cart.currency else "-" for amount in (cart.value, cart.expected_value)
+        ]
+        table.add_row(cart.cart_id, cart.shopper_id, str(cart.pieces), amounts[0], f"{cart.score:.3f}", amounts[1])
+    Console().print(table)
+
+
+@app.command()
+def doctor(as_json: AsJson = False, set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None) -> None:
+    """Look at everything that Ringback needs and say what to do; exit code 1 when something is wrong.
+
+    Example: ringback doctor --json
+    """
+    settings = settings_of(set_, kafka__bootstrap=bootstrap, redis__url=redis)
+    import msgspec
+
+    from ringback.doctor import examine
+
+    findings = asyncio.run(examine(settings, _model_version))
+    if as_json:
+        typer.echo(msgspec.json.encode(findings))
+    else:
+        for finding in findings:
+            todo = f"\n      {finding.do}" if finding.do else ""
+            typer.echo(redact(f"{'ok   ' if finding.ok else 'WRONG'} {finding.check}: {finding.seen}{todo}"))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _model_version(folder: Path | None) -> str:
+    from scoring.model import Model, default_model_folder
+
+    return Model.load(folder or default_model_folder()).version
+
+
+@app.command()
+def config(set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None, admin_port: AdminPort = None) -> None:
+    """Print the effective settings as TOML, and where each came from. Secrets are masked.
+
+    Example: RINGBACK_DIALER__LINES=30 ringback config
+    """
+    from ringback import config_view
+
+    flags = flags_of(set_, kafka__bootstrap=bootstrap, redis__url=redis, admin__port=admin_port)
+    typer.echo(config_view.show(load(flags), flags), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the events that shops send.
+
+    Example: ringback schema > docs/cart-event.schema.json
+    """
+    from ringback.schema import text
+
+    typer.echo(text(), nl=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version.
+
+    Example: ringback version
+    """
+    typer.echo(f"ringback {__version__} on Python {sys.version.partition(' ')[0]}")

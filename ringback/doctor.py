@@ -1,0 +1,139 @@
+"""``ringback doctor``: looks at everything that Ringback needs, one finding each, and says what to do."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import redis.asyncio as redis
+
+from ringback import kafka
+from ringback.errors import RingbackError, SettingsError, Unavailable
+from ringback.records import Record, Topic
+from ringback.settings import AmiSettings, KafkaSettings, RedisSettings, Settings
+
+PATIENCE = 3.0
+MOST_SKEW_SECONDS = 1.0
+
+DEFAULT_SECRETS = {"privacy.phone_key": "change-me", "decide.holdout_salt": "ringback"}
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    """What was looked at, whether it is right, what was seen, and what to do where it is wrong."""
+
+    check: str
+    ok: bool
+    seen: str
+    do: str | None = None
+
+
+async def examine(settings: Settings, model_version: Callable[[Path | None], str]) -> list[Finding]:
+    """Look at everything. ``model_version`` loads a model folder (None: the default one) or raises `RingbackError`."""
+    servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), _asterisk(settings.ami))
+    return [*(finding for group in servers for finding in group), _model(settings, model_version), *secrets(settings)]
+
+
+async def _kafka(settings: KafkaSettings) -> list[Finding]:
+    try:
+        counts = await kafka.partition_counts(settings, patience=PATIENCE)
+    except Unavailable:
+        seen = f"no answer from {settings.bootstrap}"
+        return [Finding(check="kafka", ok=False, seen=seen, do="start Kafka, or set kafka.bootstrap")]
+    except SettingsError as error:
+        return [Finding(check="kafka", ok=False, seen=str(error), do="set kafka.bootstrap")]
+    reached = Finding(check="kafka", ok=True, seen=f"answers at {settings.bootstrap}")
+    return [reached, *(_topic(topic, counts.get(topic), settings) for topic in Topic)]
+
+
+def _topic(topic: Topic, found: int | None, settings: KafkaSettings) -> Finding:
+    wanted = kafka.partitions_of(topic, settings)
+    check = f"topic {topic}"
+    if found is None:
+        return Finding(check=check, ok=True, seen=f"not there yet; created with {wanted} partitions at the first start")
+    if found != wanted:
+        wrong = kafka.partition_mismatch(topic, found, wanted)
+        return Finding(check=check, ok=False, seen=f"{found} partitions", do=wrong)
+    return Finding(check=check, ok=True, seen=f"{found} partitions")
+
+
+async def _redis(settings: RedisSettings) -> list[Finding]:
+    client = redis.Redis.from_url(
+        settings.url.get_secret_value(), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+    )
+    try:
+        asked = time.time()
+        seconds, micros = await client.time()
+        answered = time.time()
+    except (redis.RedisError, OSError) as error:
+        return [Finding(check="redis", ok=False, seen=str(error), do="start Redis, or set redis.url")]
+    finally:
+        await client.aclose()
+    reached = Finding(check="redis", ok=True, seen="answers")
+    return [reached, clock_skew(seconds + micros / 1e6, asked, answered)]
+
+
+def clock_skew(theirs: float, asked: float, answered: float) -> Finding:
+    """Compare Redis's clock with this machine's, which was read before and after."""
+    skew = max(asked - theirs, theirs - answered, 0.0)
+    seen = f"Redis's clock and this one differ by {skew:.1f} s"
+    if skew > MOST_SKEW_SECONDS:
+        return Finding(check="clock", ok=False, seen=seen, do="set both machines' clocks by NTP")
+    return Finding(check="clock", ok=True, seen=seen)
+
+
+async def _asterisk(settings: AmiSettings) -> list[Finding]:
+    where = f"{settings.host}:{settings.port}"
+    try:
+        banner, answer = await asyncio.wait_for(_ami_login(settings), PATIENCE)
+    except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        seen = f"no answer from {where}: {error or 'timed out'}"
+        return [Finding(check="asterisk", ok=False, seen=seen, do="start Asterisk, or set ami.host and ami.port")]
+    if not banner.startswith("Asterisk Call Manager"):
+        seen = f"{where} is something else: {banner[:60]!r}"
+        return [Finding(check="asterisk", ok=False, seen=seen, do="set ami.host and ami.port to Asterisk's AMI")]
+    if "Response: Success" not in answer:
+        do = "set ami.user and ami.secret as in Asterisk's manager.conf"
+        return [Finding(check="asterisk", ok=False, seen=f"{where} refuses the login of {settings.user!r}", do=do)]
+    return [Finding(check="asterisk", ok=True, seen=f"{banner} at {where}, login accepted")]
+
+
+async def _ami_login(settings: AmiSettings) -> tuple[str, str]:
+    reader, writer = await asyncio.open_connection(settings.host, settings.port)
+    try:
+        banner = (await reader.readline()).decode(errors="replace").strip()
+        lines = (
+            "Action: Login",
+            f"Username: {settings.user}",
+            f"Secret: {settings.secret.get_secret_value()}",
+            "Events: off",
+        )
+        writer.write("\r\n".join((*lines, "", "")).encode())
+        answer = await reader.readuntil(b"\r\n\r\n") if banner.startswith("Asterisk") else b""
+    finally:
+        writer.close()
+    return banner, answer.decode(errors="replace")
+
+
+def _model(settings: Settings, model_version: Callable[[Path | None], str]) -> Finding:
+    try:
+        version = model_version(settings.scoring.model)
+    except RingbackError as error:
+        do = "set scoring.model to a whole model folder, or train one: ringback train"
+        return Finding(check="model", ok=False, seen=str(error), do=do)
+    return Finding(check="model", ok=True, seen=f"{version}, hashes and features as in its manifest")
+
+
+def secrets(settings: Settings) -> list[Finding]:
+    """Secrets that everybody knows."""
+    findings = []
+    for key, known in DEFAULT_SECRETS.items():
+        section, name = key.split(".")
+        value = getattr(getattr(settings, section), name).get_secret_value()
+        do = f"set {key} to a long random value (openssl rand -hex 32), once: it must not change later"
+        if value == known:
+            findings.append(Finding(check=key, ok=False, seen="still the default", do=do))
+        else:
+            findings.append(Finding(check=key, ok=True, seen="set"))
+    endpoint = "set" if settings.ingest.secret.get_secret_value() else "empty: the endpoint for shops is off"
+    findings.append(Finding(check="ingest.secret", ok=True, seen=endpoint))
+    return findings
