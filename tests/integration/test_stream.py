@@ -67,7 +67,9 @@ async def expected(settings: Settings) -> dict[int, Partition]:
     model = Model.load(default_model_folder())
     parts = {n: Partition(n, settings, settings.simulation.clock(), model) for n in range(settings.kafka.partitions)}
     for record in await topics.records(settings.kafka.bootstrap, Topic.CART_EVENTS):
-        parts[record.partition].cart_event(record.key or b"", record.value or b"", record.offset, record.timestamp / 1000)
+        parts[record.partition].cart_event(
+            record.key or b"", record.value or b"", record.offset, record.timestamp / 1000
+        )
     return parts
 
 
