@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from faust.types import TP, StreamT
@@ -10,17 +11,18 @@ from faust.types.events import EventT
 from ringback.records import Topic
 from ringback.settings import StreamSettings
 from stream.app import StreamApp
-from stream.processor import Processor, Record, Revoked
+from stream.flush import Flusher, Revoked
+from stream.processor import Processor, Record
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 
-Take = Callable[[Sequence[Record]], Awaitable[None]]
+Take = Callable[[Sequence[Record], Callable[[], None]], Awaitable[None]]
 
 
-def install(stream_app: StreamApp, processor: Processor) -> None:
-    """Declare the agents and the timer."""
+def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> None:
+    """Declare the agents, the flusher and the clock."""
     app = stream_app.app
 
     @app.agent(stream_app.cart_events)
@@ -35,12 +37,18 @@ def install(stream_app: StreamApp, processor: Processor) -> None:
         while not app.should_stop:
             await app.sleep(TICK_SECONDS)
             if not (app.rebalancing or app.in_recovery):
-                try:
-                    await processor.tick(await _idle_partitions(app, processor))
-                except Revoked as revoked:
-                    log.info("left a tick: partition taken away (%s)", revoked)
+                await processor.tick(await _idle_partitions(app, processor))
+
+    async def flush() -> None:
+        try:
+            await flusher.run()
+        except Exception as error:
+            # Without it nothing would become durable; the worker ends, and the next one reads the records again.
+            await app.crash(error)
+            raise
 
     app.task(judge_by_clock)
+    app.task(flush)
 
 
 async def _follow(stream: Any, take: Take, settings: StreamSettings) -> None:
@@ -48,12 +56,14 @@ async def _follow(stream: Any, take: Take, settings: StreamSettings) -> None:
     batch: Sequence[EventT[bytes]]
     async for batch in stream.noack_take(settings.batch, within=settings.linger):
         try:
-            await take([event.message for event in batch])
+            await take([event.message for event in batch], partial(_acknowledge, batch))
         except Revoked as revoked:
-            log.info("left a batch of %d records: partition taken away (%s)", len(batch), revoked)
-            continue
-        for event in batch:
-            event.ack()
+            log.info("left a batch of %d records: partition %s is not ours", len(batch), revoked)
+
+
+def _acknowledge(batch: Sequence[EventT[bytes]]) -> None:
+    for event in batch:
+        event.ack()
 
 
 async def _idle_partitions(app: Any, processor: Processor) -> list[int]:

@@ -6,25 +6,20 @@ published after them, and does not publish that again.
 """
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from ringback import kafka
 from ringback.records import Topic, decoder, encode
 from ringback.settings import KafkaSettings
 
-log = logging.getLogger(__name__)
-
 ONCE = (Topic.DECISIONS, Topic.CONVERSIONS)
 Marks = tuple[int, int]
 # A partition without marks has published nothing since its states were lost; its last records still count.
 LONGEST_TAIL = 10_000
-RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +115,3 @@ async def _read(consumer: AIOKafkaConsumer, top: TopicPartition, start: int, end
         for records in (await consumer.getmany(top, timeout_ms=1000)).values():
             found.extend(_identity(_decode_published(record.value)) for record in records)
     return found
-
-
-async def patiently(what: str, error: KafkaError) -> None:
-    """Say once what Kafka refused, and wait a moment."""
-    log.warning("%s: Kafka did not take it (%s); trying again", what, error or type(error).__name__)
-    await asyncio.sleep(RETRY_SECONDS)

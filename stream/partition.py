@@ -66,18 +66,31 @@ class Withdrawal:
 
 @dataclass(slots=True)
 class Effects:
-    """What the records of a batch ask for. ``hopper`` is in the order in which things happened."""
+    """What some records ask for. ``hopper`` is in the order in which things happened; ``states`` are to be written."""
 
     decisions: list[Decision] = field(default_factory=list)
     conversions: list[Conversion] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     hopper: list[Lead | Withdrawal] = field(default_factory=list)
-    dirty: set[bytes] = field(default_factory=set)
+    states: dict[bytes, ShopperState] = field(default_factory=dict)
     events: Counter[EventKind] = field(default_factory=Counter)
     repeated: int = 0
     ordered: list[Literal["treated", "holdout"]] = field(default_factory=list)
     scored_wall: list[float] = field(default_factory=list)
+
+    def add(self, later: "Effects") -> None:
+        """Take in what came after; of each shopper's states the last one counts."""
+        self.decisions += later.decisions
+        self.conversions += later.conversions
+        self.messages += later.messages
+        self.dead_letters += later.dead_letters
+        self.hopper += later.hopper
+        self.states |= later.states
+        self.events += later.events
+        self.repeated += later.repeated
+        self.ordered += later.ordered
+        self.scored_wall += later.scored_wall
 
 
 @dataclass(slots=True)
@@ -228,7 +241,7 @@ class Partition:
 
     def _keep(self, key: bytes, state: ShopperState) -> None:
         self.states[key] = state
-        self.effects.dirty.add(key)
+        self.effects.states[key] = state
         self.due.put(key, carts.due_at(state, self.settings.stream.abandon_after))
 
     def _dead(self, error: BadEvent, raw: bytes, key: bytes, offset: int, now: float) -> None:

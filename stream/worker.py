@@ -15,6 +15,7 @@ from ringback.settings import Settings
 from scoring.model import Model, default_model_folder
 from stream import agents
 from stream.app import create
+from stream.flush import Assignment, Flusher
 from stream.outputs import Outputs
 from stream.processor import Processor
 
@@ -33,22 +34,22 @@ def main(settings: Settings) -> None:
     metrics.model.info({"version": model.version})
     clock = settings.simulation.clock()
     redis, outputs = connect(settings.redis), Outputs(settings.kafka)
-    processor = Processor(
-        settings,
-        clock,
-        TimedModel(model, metrics),
+    app = stream_app.app
+    flusher = Flusher(
         stream_app.table,
         Hopper(redis, settings.dialer.campaign),
         outputs,
         metrics,
-        generation=lambda: -1 if stream_app.app.rebalancing else stream_app.app.consumer_generation_id,
+        clock,
+        lambda: Assignment(app.consumer_generation_id, app.rebalancing),
     )
+    processor = Processor(settings, clock, TimedModel(model, metrics), stream_app.table, flusher, metrics)
     stream_app.table.recovered = processor.recovered
-    agents.install(stream_app, processor)
-    alive = {"progress": lambda: time.monotonic() - processor.last_progress < STUCK_SECONDS}
+    agents.install(stream_app, processor, flusher)
+    alive = {"progress": lambda: time.monotonic() - flusher.last_progress < STUCK_SECONDS}
     ready = {
-        "partitions": lambda: bool(processor.partitions) and not stream_app.app.in_recovery,
-        "hopper": lambda: processor.hopper_up,
+        "partitions": lambda: bool(processor.partitions) and not app.in_recovery,
+        "hopper": lambda: flusher.hopper_up,
     }
     admin = AdminServer(settings.admin, "stream", metrics.registry, live=alive, ready=ready)
     admin.start()
@@ -58,10 +59,8 @@ def main(settings: Settings) -> None:
         await outputs.stop()
         await redis.aclose()
 
-    stream_app.app.on_before_shutdown.connect(close, weak=False)
-    worker = Worker(
-        stream_app.app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False
-    )
+    app.on_before_shutdown.connect(close, weak=False)
+    worker = Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
         worker.execute_from_commandline()
     finally:
