@@ -1,0 +1,128 @@
+"""The agents on the floor: who is idle, who talks to whom. No I/O; times are passed in, in seconds of a steady clock.
+
+Agents are nailed up: their leg stays in their own conference from log-in to log-out, and shoppers come and go.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from dialer.pacing import Busy, BusyAgent
+from ringback.metrics import AgentState
+
+WORKING = frozenset({AgentState.CONNECTING, AgentState.TALKING, AgentState.WRAP_UP})
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One agent, in ``state`` ``since`` then. ``pausing``: will be paused when the call is over."""
+
+    agent_id: str
+    state: AgentState
+    since: float
+    call_id: str | None = None
+    pausing: bool = False
+
+
+class Agents:
+    """All agents who are logged in. ``wrap_up`` is in seconds."""
+
+    def __init__(self, wrap_up: float) -> None:
+        self._wrap_up = wrap_up
+        self._agents: dict[str, Agent] = {}
+        self._left: dict[str, float] = {}
+
+    def __iter__(self) -> Iterator[Agent]:
+        return iter(self._agents.values())
+
+    def count(self, state: AgentState) -> int:
+        """How many are in a state."""
+        return sum(agent.state is state for agent in self)
+
+    def busy(self, now: float) -> list[BusyAgent]:
+        """Those who talk or wrap up, and for how long."""
+        kinds = {AgentState.TALKING: Busy.TALKING, AgentState.WRAP_UP: Busy.WRAP_UP}
+        return [BusyAgent(kinds[agent.state], now - agent.since) for agent in self if agent.state in kinds]
+
+    def ready(self, agent_id: str, now: float) -> None:
+        """An agent logs in, comes back from a pause, or ends wrap-up early. A call is not interrupted."""
+        agent = self._agents.get(agent_id)
+        if agent and agent.state in (AgentState.CONNECTING, AgentState.TALKING):
+            self._agents[agent_id] = replace(agent, pausing=False)
+        elif agent is None or agent.state is not AgentState.IDLE:
+            self._agents[agent_id] = Agent(agent_id, AgentState.IDLE, now)
+
+    def paused(self, agent_id: str, now: float) -> None:
+        """An agent takes a break, after the call if there is one."""
+        agent = self._agents.get(agent_id)
+        if agent and agent.state in (AgentState.CONNECTING, AgentState.TALKING):
+            self._agents[agent_id] = replace(agent, pausing=True)
+        elif agent is None or agent.state is not AgentState.PAUSED:
+            self._agents[agent_id] = Agent(agent_id, AgentState.PAUSED, now)
+
+    def gone(self, agent_id: str, now: float) -> None:
+        """An agent's leg is gone."""
+        self._agents.pop(agent_id, None)
+        self._left[agent_id] = now
+
+    def assign(self, call_id: str, now: float) -> str | None:
+        """Take the agent who has been idle longest for an answered call; None when nobody is idle."""
+        idle = [agent for agent in self if agent.state is AgentState.IDLE]
+        if not idle:
+            return None
+        chosen = min(idle, key=lambda agent: agent.since)
+        self._agents[chosen.agent_id] = replace(chosen, state=AgentState.CONNECTING, since=now, call_id=call_id)
+        return chosen.agent_id
+
+    def connected(self, agent_id: str, call_id: str, now: float) -> None:
+        """A shopper is in an agent's conference. An agent who was not known to be logged in must be, then."""
+        agent = self._agents.get(agent_id) or Agent(agent_id, AgentState.IDLE, now)
+        self._agents[agent_id] = replace(agent, state=AgentState.TALKING, since=now, call_id=call_id)
+
+    def release(self, call_id: str, now: float) -> float | None:
+        """The call has left its agent: after a talk wrap-up begins, after a failed connect the agent is idle again.
+
+        The seconds of the talk, None when there was none.
+        """
+        agent = next((agent for agent in self if agent.call_id == call_id), None)
+        if agent is None:
+            return None
+        talked = agent.state is AgentState.TALKING
+        if agent.pausing:
+            after = AgentState.PAUSED
+        elif talked and self._wrap_up > 0:
+            after = AgentState.WRAP_UP
+        else:
+            after = AgentState.IDLE
+        # Whoever was not connected keeps the place in the queue of idle agents only roughly: from now on.
+        self._agents[agent.agent_id] = Agent(agent.agent_id, after, now)
+        return now - agent.since if talked else None
+
+    def waiting_longer(self, seconds: float, now: float) -> list[Agent]:
+        """Agents to whom a shopper was sent so long ago and never came."""
+        return [agent for agent in self if agent.state is AgentState.CONNECTING and now - agent.since > seconds]
+
+    def tick(self, now: float) -> list[float]:
+        """End each wrap-up whose time is over; how long they lasted."""
+        over = [agent for agent in self if agent.state is AgentState.WRAP_UP and now - agent.since >= self._wrap_up]
+        for agent in over:
+            self._agents[agent.agent_id] = Agent(agent.agent_id, AgentState.IDLE, now)
+        return [now - agent.since for agent in over]
+
+    def rebuild(self, present: Iterable[str], talking: Mapping[str, str], asked: float, now: float) -> None:
+        """Take over what Asterisk has: agents whose legs are up, and who of them talks in which call.
+
+        Known agents keep their state unless it contradicts; those unknown are idle. Who came or went after Asterisk was
+        ``asked`` may be missing in its answer, or still be in it.
+        """
+        legs = {agent_id for agent_id in {*present, *talking} if self._left.get(agent_id, asked - 1) < asked}
+        for known in list(self):
+            if known.agent_id not in legs and known.since < asked:
+                del self._agents[known.agent_id]
+        self._left.clear()
+        for agent_id in legs:
+            call_id = talking.get(agent_id)
+            agent = self._agents.get(agent_id)
+            if call_id and (agent is None or agent.call_id != call_id):
+                self.connected(agent_id, call_id, now)
+            elif agent is None or (call_id is None and agent.state is AgentState.TALKING):
+                self._agents[agent_id] = Agent(agent_id, AgentState.IDLE, now)
