@@ -42,7 +42,7 @@ class Child:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
 
-    def tail(self, lines: int = 15) -> str:
+    def tail(self, lines: int = 30) -> str:
         """The end of its log."""
         with self.log.open(errors="replace") as file:
             return "".join(deque(file, lines)).rstrip()

@@ -66,7 +66,7 @@ def main(options: DemoOptions) -> int:
             _ignore_signals()
             return demo.close()
         except RingbackError as error:
-            console.print(f"{type(error).__name__}: {error}", style="bold red", markup=False, highlight=False)
+            console.print(str(error), style="bold red", markup=False, highlight=False, soft_wrap=True)
             return 1
         finally:
             _ignore_signals()
@@ -111,7 +111,7 @@ class Demo:
         self._console.print(demo_view.summary(self._samples, never))
         if self._options.report is not None:
             demo_report.write(report, self._options.report)
-            self._console.print(f"report written to {self._options.report}", highlight=False)
+            self._console.print(f"report written to {self._options.report}", highlight=False, soft_wrap=True)
         return 1 if any(never.values()) else 0
 
     def _watch_live(self) -> None:
@@ -120,12 +120,12 @@ class Demo:
                 view.update(demo_view.live(picture), refresh=True)
 
     def _watch_plain(self) -> None:
-        self._console.print(demo_view.COMPLIANCE)
+        self._console.print(demo_view.COMPLIANCE, soft_wrap=True)
         told, shown = "", float("-inf")
         for picture in self._pictures():
             if (news := demo_view.coming(picture)) != told:
                 told = news
-                self._console.print(news, highlight=False)
+                self._console.print(news, highlight=False, soft_wrap=True)
             if picture.running - shown >= PLAIN_EVERY:
                 shown = picture.running
                 self._console.print(demo_view.plain(picture), highlight=False, soft_wrap=True)

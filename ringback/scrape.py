@@ -81,7 +81,7 @@ class Samples:
     def minus(self, earlier: "Samples") -> "Samples":
         """What was counted since an earlier moment; of gauges, the difference."""
         since = Samples()
-        since._values = {  # noqa: SLF001 - of this very class
+        since._values = {
             name: {labels: value - earlier.value(name, **dict(labels)) for labels, value in series.items()}
             for name, series in self._values.items()
         }

@@ -103,8 +103,7 @@ class StreamSettings(Section):
     idle_after: PositiveSeconds = Field(
         5.0, description="wall seconds without events until the clock moves the watermark"
     )
-    batch: int = Field(500, ge=1, le=10_000, description="most events taken at once")
-    linger: PositiveSeconds = Field(0.005, description="seconds that a batch waits to fill")
+    batch: int = Field(500, ge=1, le=10_000, description="most records that are not durable yet")
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
 
 

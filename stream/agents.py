@@ -1,15 +1,12 @@
-"""The Faust agents: each takes a batch, hands it to the processor, and acknowledges it once its effects are durable."""
+"""The Faust agents: each hands its records to the processor, which has them acknowledged once they are durable."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from faust.types import TP, StreamT
-from faust.types.events import EventT
 
 from ringback.records import Topic
-from ringback.settings import StreamSettings
 from stream.app import StreamApp
 from stream.flush import Flusher, Revoked
 from stream.processor import Processor, Record
@@ -18,7 +15,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 
-Take = Callable[[Sequence[Record], Callable[[], None]], Awaitable[None]]
+Take = Callable[[Record, Callable[[], None]], Awaitable[None]]
 
 
 def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> None:
@@ -27,21 +24,21 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
 
     @app.agent(stream_app.cart_events)
     async def follow_carts(stream: StreamT[bytes]) -> None:
-        await _follow(stream, processor.cart_events, processor.settings.stream)
+        await _follow(stream, processor.cart_event)
 
     @app.agent(stream_app.contacts)
     async def follow_contacts(stream: StreamT[bytes]) -> None:
-        await _follow(stream, processor.contacts, processor.settings.stream)
+        await _follow(stream, processor.contact)
 
     async def judge_by_clock() -> None:
         while not app.should_stop:
             await app.sleep(TICK_SECONDS)
             if not (app.rebalancing or app.in_recovery):
-                await processor.tick(await _idle_partitions(app, processor))
+                processor.tick(await _idle_partitions(app, processor))
 
     async def flush() -> None:
         try:
-            await flusher.run()
+            await flusher.run(processor.gather)
         except Exception as error:
             # Without it nothing would become durable; the worker ends, and the next one reads the records again.
             await app.crash(error)
@@ -51,19 +48,13 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
     app.task(flush)
 
 
-async def _follow(stream: Any, take: Take, settings: StreamSettings) -> None:
+async def _follow(stream: Any, take: Take) -> None:
     # Not stream.take(): it acknowledges a batch even when its processing is cut short, and so loses it.
-    batch: Sequence[EventT[bytes]]
-    async for batch in stream.noack_take(settings.batch, within=settings.linger):
+    async for event in stream.noack().events():
         try:
-            await take([event.message for event in batch], partial(_acknowledge, batch))
+            await take(event.message, event.ack)
         except Revoked as revoked:
-            log.info("left a batch of %d records: partition %s is not ours", len(batch), revoked)
-
-
-def _acknowledge(batch: Sequence[EventT[bytes]]) -> None:
-    for event in batch:
-        event.ack()
+            log.info("left a record: partition %s is not ours", revoked)
 
 
 async def _idle_partitions(app: Any, processor: Processor) -> list[int]:

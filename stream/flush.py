@@ -12,8 +12,8 @@ is not there (Kafka, Redis) is waited for: soon no more records are taken, and n
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 
 import msgspec
 from aiokafka.errors import KafkaError
@@ -29,7 +29,6 @@ from stream.table import ShopperTable
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 4
 RETRY_SECONDS = 0.5
 
 
@@ -45,22 +44,13 @@ class Assignment:
     rebalancing: bool
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Work:
-    """The effects of some records, by partition, and what to do when they are durable."""
+    """The effects of some records, by partition, and what to call when they are durable."""
 
     generation: int
     effects: dict[int, Effects]
-    acknowledge: list[Callable[[], None]] = field(default_factory=list)
-
-    def add(self, later: "Work") -> None:
-        """Take in what came after it."""
-        for number, effects in later.effects.items():
-            if number in self.effects:
-                self.effects[number].add(effects)
-            else:
-                self.effects[number] = effects
-        self.acknowledge += later.acknowledge
+    acknowledge: list[Callable[[], None]]
 
 
 class Flusher:
@@ -85,45 +75,27 @@ class Flusher:
         self._assignment = assignment
         self._marks: dict[int, Marks] = {}
         self._published: dict[int, set[str]] = {}
-        self._waiting: asyncio.Queue[Work] = asyncio.Queue(MOST_WAITING)
         metrics.hopper_up.set(1)
 
-    async def put(self, effects: dict[int, Effects], acknowledge: Callable[[], None] | None = None) -> None:
-        """Queue effects; waits while too many are queued."""
-        work = Work(self._assignment().generation, effects, [acknowledge] if acknowledge else [])
-        await self._waiting.put(work)
-
     async def take_over(self, marks: dict[int, Marks]) -> None:
-        """Begin with these partitions, and forget all others and what was queued for them."""
-        while not self._waiting.empty():
-            self._waiting.get_nowait()
+        """Begin with these partitions, and forget all others."""
         self._marks, self._published = {}, {}
         for number, newest in marks.items():
             await self._read_back(number, newest)
 
-    async def run(self) -> None:
-        """Flush until cancelled."""
+    async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
+        """Flush what ``gather`` returns, again and again, until cancelled."""
         while True:
-            gathered = [await self._waiting.get()]
-            while not self._waiting.empty():
-                gathered.append(self._waiting.get_nowait())
-            generation = self._assignment().generation
-            mine = [work for work in gathered if work.generation == generation]
+            work = await gather()
             try:
-                if mine:
-                    await self._flush_all(mine)
+                for number, effects in sorted(work.effects.items()):
+                    await self._flush(number, effects, work.generation)
             except Revoked as revoked:
-                log.info("left a batch: partition taken away (%s)", revoked)
+                log.info("left %d records: partition taken away (%s)", len(work.acknowledge), revoked)
+            else:
+                for acknowledge in work.acknowledge:
+                    acknowledge()
             self.last_progress = time.monotonic()
-
-    async def _flush_all(self, gathered: list[Work]) -> None:
-        whole, *later = gathered
-        for work in later:
-            whole.add(work)
-        for number, effects in sorted(whole.effects.items()):
-            await self._flush(number, effects, whole.generation)
-        for acknowledge in whole.acknowledge:
-            acknowledge()
 
     async def _flush(self, number: int, effects: Effects, generation: int) -> None:
         self._check(number, generation)

@@ -77,20 +77,6 @@ class Effects:
     events: Counter[EventKind] = field(default_factory=Counter)
     repeated: int = 0
     ordered: list[Literal["treated", "holdout"]] = field(default_factory=list)
-    scored_wall: list[float] = field(default_factory=list)
-
-    def add(self, later: "Effects") -> None:
-        """Take in what came after; of each shopper's states the last one counts."""
-        self.decisions += later.decisions
-        self.conversions += later.conversions
-        self.messages += later.messages
-        self.dead_letters += later.dead_letters
-        self.hopper += later.hopper
-        self.states |= later.states
-        self.events += later.events
-        self.repeated += later.repeated
-        self.ordered += later.ordered
-        self.scored_wall += later.scored_wall
 
 
 @dataclass(slots=True)
@@ -125,8 +111,11 @@ class Partition:
         effects, self.effects = self.effects, Effects()
         return effects
 
-    def cart_event(self, key: bytes, raw: bytes, offset: int, arrived_wall: float) -> None:
-        """Take one record of the cart events. ``arrived_wall`` is when it reached the log, wall time."""
+    def cart_event(self, key: bytes, raw: bytes, offset: int, arrived_wall: float) -> float | None:
+        """Take one record of the cart events. ``arrived_wall`` is when it reached the log, wall time.
+
+        Returns the wall time at which the event reached Ringback when it led to a new score.
+        """
         arrived = self.clock.at(arrived_wall)
         self.last_arrival = arrived_wall
         try:
@@ -135,7 +124,7 @@ class Partition:
             self._dead(error, raw, key, offset, arrived)
             stop = salvage_stop(raw, key=key, now=arrived, limits=self.settings.ingest)
             if stop is None:
-                return
+                return None
             event = stop
         self.watermark.see(event.time, arrived)
         self._judge_until(self.watermark.time, arrived_wall)
@@ -145,20 +134,21 @@ class Partition:
             state = self._judge(key, due, arrived_wall)
         if carts.is_repeated(state, event, offset):
             self.effects.repeated += 1
-            return
+            return None
         try:
             after = carts.follow(state, event, offset, lag=arrived - event.time)
         except BadEvent as error:
             self._dead(error, raw, key, offset, arrived)
-            return
+            return None
         self.effects.events[event.kind] += 1
         self._withdraw(state, event)
-        if after.cart is not None:
-            self._score(after, after.cart, event.time)
-            self.effects.scored_wall.append(event.received_wall or arrived_wall)
         if event.kind is EventKind.ORDER_COMPLETED:
             after = self._attribute(event.shopper_id, after)
         self._keep(key, after)
+        if after.cart is None:
+            return None
+        self._score(after, after.cart, event.time)
+        return event.received_wall or arrived_wall
 
     def contact(self, key: bytes, raw: bytes, offset: int) -> None:
         """Take one record of the contacts. A record that can't be read is left out: the dialer wrote it, or nobody."""

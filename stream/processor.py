@@ -1,5 +1,10 @@
-"""The partitions of one worker: takes their records, and hands what follows from them to the flusher."""
+"""The partitions of one worker: takes their records, and gathers what follows from them for the flusher.
 
+Records are applied and scored as they come. What they ask for gathers while the last flush is under way, and is made
+durable in one batch: the busier the worker, the larger the batches.
+"""
+
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -10,7 +15,7 @@ from ringback.metrics import StreamMetrics
 from ringback.records import decoder
 from ringback.settings import Settings
 from stream.carts import ShopperState
-from stream.flush import Flusher, Revoked
+from stream.flush import Flusher, Revoked, Work
 from stream.outputs import Marks
 from stream.partition import Partition, Scorer
 from stream.table import ShopperTable
@@ -41,6 +46,7 @@ class Processor:
         table: ShopperTable,
         flusher: Flusher,
         metrics: StreamMetrics,
+        generation: Callable[[], int],
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -49,12 +55,18 @@ class Processor:
         self._model = model
         self._table = table
         self._flusher = flusher
+        self._generation = generation
+        self._touched: set[int] = set()
+        self._acknowledge: list[Callable[[], None]] = []
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
 
     async def recovered(self, numbers: set[int]) -> None:
         """Take over these partitions, and no others, from what the table recovered."""
         started = time.monotonic()
         # Until all are complete no record is taken.
         self.partitions = {}
+        self._forget()
         taken = {number: self._load(number) for number in sorted(numbers)}
         await self._flusher.take_over({number: _newest_marks(part.states.values()) for number, part in taken.items()})
         self.partitions = taken
@@ -64,52 +76,64 @@ class Processor:
         shoppers = sum(len(partition.states) for partition in taken.values())
         log.info("following %d shoppers in partitions %s", shoppers, sorted(numbers) or "none")
 
-    async def cart_events(self, records: Iterable[Record], acknowledge: Callable[[], None]) -> None:
-        """Take a batch of the cart events; ``acknowledge`` is called when all that follows from it is durable.
+    async def cart_event(self, record: Record, acknowledge: Callable[[], None]) -> None:
+        """Take a record of the cart events; ``acknowledge`` is called when all that follows from it is durable.
 
-        Raises `Revoked` when a record's partition is not this worker's.
+        Waits while too many records are not durable yet. Raises `Revoked` when the partition is not this worker's.
         """
-        now, touched = time.time(), set()
-        for record in records:
-            partition = self._partition(record.partition)
-            partition.batch_wall = now
-            partition.cart_event(record.key or b"", record.value or b"", record.offset, record.timestamp)
-            touched.add(partition.number)
-        await self._hand_over(touched, acknowledge)
+        partition = self._partition(record)
+        partition.batch_wall = time.time()
+        arrived = partition.cart_event(record.key or b"", record.value or b"", record.offset, record.timestamp)
+        if arrived is not None:
+            self.metrics.event_to_score.observe(max(0.0, time.time() - arrived))
+        await self._gather_later(record.partition, acknowledge)
 
-    async def contacts(self, records: Iterable[Record], acknowledge: Callable[[], None]) -> None:
-        """Take a batch of the contacts, as `cart_events` does."""
-        touched = set()
-        for record in records:
-            partition = self._partition(record.partition)
-            partition.contact(record.key or b"", record.value or b"", record.offset)
-            touched.add(partition.number)
-        await self._hand_over(touched, acknowledge)
+    async def contact(self, record: Record, acknowledge: Callable[[], None]) -> None:
+        """Take a record of the contacts, as `cart_event` does."""
+        self._partition(record).contact(record.key or b"", record.value or b"", record.offset)
+        await self._gather_later(record.partition, acknowledge)
 
-    async def tick(self, idle: Iterable[int]) -> None:
+    def tick(self, idle: Iterable[int]) -> None:
         """Let the clock judge in partitions where no record waits."""
         now = time.time()
         for number in idle:
-            if number in self.partitions:
-                self.partitions[number].batch_wall = now
-                self.partitions[number].tick(now)
+            partition = self.partitions.get(number)
+            if partition is not None:
+                partition.batch_wall = now
+                partition.tick(now)
+                if partition.effects.states:
+                    self._touched.add(number)
+                    self._arrived.set()
         self.metrics.carts_active.set(sum(len(partition.due) for partition in self.partitions.values()))
-        await self._hand_over(set(self.partitions))
 
-    async def _hand_over(self, numbers: set[int], acknowledge: Callable[[], None] | None = None) -> None:
-        effects = {number: self.partitions[number].take_effects() for number in numbers}
-        now = time.time()
-        for made in effects.values():
-            for arrived in made.scored_wall:
-                self.metrics.event_to_score.observe(max(0.0, now - arrived))
-        if acknowledge or any(made.decisions or made.states for made in effects.values()):
-            await self._flusher.put(effects, acknowledge)
+    async def gather(self) -> Work:
+        """What has come together since the last call; waits until there is something."""
+        await self._arrived.wait()
+        effects = {
+            number: self.partitions[number].take_effects() for number in self._touched if number in self.partitions
+        }
+        work = Work(self._generation(), effects, self._acknowledge)
+        self._forget()
+        return work
 
-    def _partition(self, number: int) -> Partition:
+    async def _gather_later(self, number: int, acknowledge: Callable[[], None]) -> None:
+        self._touched.add(number)
+        self._acknowledge.append(acknowledge)
+        self._arrived.set()
+        if len(self._acknowledge) >= self.settings.stream.batch:
+            self._room.clear()
+            await self._room.wait()
+
+    def _forget(self) -> None:
+        self._touched, self._acknowledge = set(), []
+        self._arrived.clear()
+        self._room.set()
+
+    def _partition(self, record: Record) -> Partition:
         try:
-            return self.partitions[number]
+            return self.partitions[record.partition]
         except KeyError:
-            raise Revoked(number) from None
+            raise Revoked(f"{record.partition}") from None
 
     def _load(self, number: int) -> Partition:
         # Only from now on can it be told that no events arrive.

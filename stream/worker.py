@@ -43,7 +43,15 @@ def main(settings: Settings) -> None:
         clock,
         lambda: Assignment(app.consumer_generation_id, app.rebalancing),
     )
-    processor = Processor(settings, clock, TimedModel(model, metrics), stream_app.table, flusher, metrics)
+    processor = Processor(
+        settings,
+        clock,
+        TimedModel(model, metrics),
+        stream_app.table,
+        flusher,
+        metrics,
+        lambda: app.consumer_generation_id,
+    )
     stream_app.table.recovered = processor.recovered
     agents.install(stream_app, processor, flusher)
     alive = {"progress": lambda: time.monotonic() - flusher.last_progress < STUCK_SECONDS}
