@@ -27,8 +27,10 @@ services: $(VENV)/.dev ## Kafka, Redis and Asterisk in the foreground, until Ctr
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m tests.servers.run
 
-bench: $(VENV)/.dev ## What the README says of speed, measured on this machine
-	$(BIN)/python -m benchmarks.path $(ARGS)
+bench: bench-path ## What the README says of speed, measured on this machine
+
+bench-%: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.$* $(ARGS)
 
 model: $(VENV)/.dev ## Train the default model again, on the simulated shop
 	$(BIN)/ringback train --synthetic --seed 7 --out scoring/default_model

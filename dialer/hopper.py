@@ -16,14 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from dialer.compliance.attempts import Caps
 from ringback.errors import Unavailable
 from ringback.records import Lead, Outcome, decoder, encode
-from ringback.settings import RedisSettings
 
 _LUA = Path(__file__).parent / "lua"
 _lead = decoder(Lead)
@@ -116,19 +113,8 @@ class InProgress:
     withdrawn: str | None
 
 
-def connect(settings: RedisSettings) -> Redis:
-    """A client whose commands fail after ``settings.timeout`` seconds and are never repeated behind our back."""
-    client: Redis = Redis.from_url(
-        settings.url.get_secret_value(),
-        socket_timeout=settings.timeout,
-        socket_connect_timeout=settings.timeout,
-        retry=Retry(NoBackoff(), 0),
-    )
-    return client
-
-
 class Hopper:
-    """The leads of one campaign. ``redis`` must return bytes (the default; see `connect`).
+    """The leads of one campaign. ``redis`` must return bytes (see `ringback.redis_client`).
 
     ``caps`` apply when a lead is offered and again, in the same atomic step, when it is reserved.
     """

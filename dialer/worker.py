@@ -7,11 +7,11 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from dialer.hopper import connect
 from dialer.service import Dialer
 from ringback.admin import AdminServer
 from ringback.errors import RingbackError
 from ringback.metrics import DialerMetrics
+from ringback.redis_client import connect
 from ringback.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from faust import Worker
 
-from dialer.hopper import Hopper, connect
+from dialer.hopper import Hopper
 from ringback import kafka
 from ringback.admin import AdminServer
 from ringback.metrics import StreamMetrics
+from ringback.redis_client import connect
 from ringback.settings import Settings
 from scoring.model import Model, default_model_folder
 from stream import agents

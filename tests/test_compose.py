@@ -21,7 +21,7 @@ from ringback.settings import Settings, load
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
-PROCESSES = ("ingest", "stream", "dialer")
+PROCESSES = ("ingest", "stream", "dialer", "outreach")
 INTERPOLATION = re.compile(r"\$\{(\w+):\?[^}]*\}")
 
 Service = dict[str, Any]

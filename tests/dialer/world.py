@@ -1,0 +1,147 @@
+"""A dialer between a fake Asterisk, a real Redis-protocol server and a real Kafka-protocol broker."""
+
+import asyncio
+import time
+from contextlib import suppress
+from uuid import uuid4
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from redis.asyncio import Redis
+
+from dialer.hopper import Hopper, Offer
+from dialer.service import Dialer
+from ringback.metrics import DialerMetrics
+from ringback.records import ContactEvent, ContactKind, Lead, Topic, decoder
+from ringback.redis_client import connect
+from ringback.settings import KafkaSettings, RedisSettings, Settings
+from tests.dialer.fake_ami import Action, FakeAmi
+from tests.dialer.leads import NOON
+from tests.dialer.waiting import PATIENCE_S, until
+from tests.servers.embedded import EmbeddedKafka
+
+_contact = decoder(ContactEvent)
+PARTITIONS = 2
+
+
+def leg(agent: str) -> Action:
+    """The channel of an agent who is logged in."""
+    return {
+        "Uniqueid": f"leg-{agent}",
+        "Context": "ringback-agent",
+        "Exten": agent,
+        "Application": "ConfBridge",
+        "ApplicationData": f"agent-{agent},ringback_bridge,ringback_agent",
+        "ChannelStateDesc": "Up",
+    }
+
+
+def talk(call_id: str, agent: str) -> Action:
+    """The channel of a shopper who talks to an agent."""
+    conference = f"agent-{agent},ringback_bridge,ringback_shopper"
+    return {**leg(agent), "Uniqueid": call_id, "Context": "ringback-connect", "ApplicationData": conference}
+
+
+class World:
+    """One campaign of its own name. ``channels`` is what the fake Asterisk shows when it is asked."""
+
+    def __init__(self, redis_settings: RedisSettings, broker: EmbeddedKafka, **dialer: object) -> None:
+        self.channels: list[Action] = []
+        self.pbx = FakeAmi(self._answer)
+        self._broker = broker
+        self._redis_settings = redis_settings
+        self._changes = {"wrap_up": 0.0, "lease": 2.0, "calls_per_second": 100.0, **dialer}
+        self._tasks: list[asyncio.Task[None]] = []
+        self.campaign = uuid4().hex[:12]
+        self.redis: Redis = connect(redis_settings)
+        self.hopper = Hopper(self.redis, self.campaign)
+        self.metrics = DialerMetrics()
+        self.dialer: Dialer | None = None
+
+    def settings(self) -> Settings:
+        return Settings.model_validate(
+            {
+                "ami": self.pbx.settings(action_timeout=2.0).model_dump(),
+                "redis": self._redis_settings,
+                "kafka": self._broker.kafka_settings(partitions=PARTITIONS, request_timeout=5.0),
+                "simulation": {"enabled": True, "origin": NOON, "wall_origin": time.time()},
+                "dialer": {"campaign": self.campaign, "channel": "Local/{number}@shoppers", **self._changes},
+            }
+        )
+
+    def _answer(self, action: Action) -> list[Action]:
+        if action["Action"] == "CoreShowChannels":
+            listed = [{"Event": "CoreShowChannel", **channel} for channel in self.channels]
+            return [{"Response": "Success"}, *listed, {"Event": "CoreShowChannelsComplete"}]
+        return [{"Response": "Success"}]
+
+    async def start(self) -> None:
+        """Start a dialer, a new process as far as it knows."""
+        self.dialer = Dialer(self.settings(), self.redis, self.metrics)
+        self._tasks.append(asyncio.create_task(self.dialer.run()))
+
+    async def kill(self) -> None:
+        """End the dialer where it stands."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+        if self.dialer:
+            await self.dialer.release()
+
+    async def close(self) -> None:
+        await self.kill()
+        await self.pbx.stop()
+        await self.redis.aclose()
+
+    async def offer(self, *leads: Lead) -> None:
+        for lead in leads:
+            assert await self.hopper.offer(lead, NOON) is Offer.QUEUED
+
+    async def agent(self, agent: str, state: str = "ready") -> None:
+        await until(lambda: self.dialer and self.dialer.ready["ami"], "the link to Asterisk")
+        await self.pbx.wait_for("CoreShowChannels")
+        self.channels = [channel for channel in self.channels if channel["Uniqueid"] != f"leg-{agent}"]
+        if state != "gone":
+            self.channels.append(leg(agent))
+        self.pbx.user_event("RingbackAgent", Agent=agent, State=state)
+
+    async def originated(self, count: int = 1) -> str:
+        """The id of the ``count``-th call."""
+        return (await self.pbx.wait_for("Originate", count))["ChannelId"]
+
+    def stage(self, call_id: str, stage: str, **more: object) -> None:
+        self.pbx.user_event("Ringback", Stage=stage, CallID=call_id, Timestamp=time.time(), **more)
+
+    def response(self, call_id: str, reason: int = 4) -> None:
+        word = "Success" if reason == 4 else "Failure"
+        self.pbx.event("OriginateResponse", ActionID=call_id, Uniqueid=call_id, Response=word, Reason=reason)
+
+    def hangup(self, call_id: str, cause: int = 16, state: str = "Up") -> None:
+        self.pbx.event("Hangup", Uniqueid=call_id, Cause=cause, ChannelStateDesc=state, Timestamp=time.time())
+
+    async def contacts(self, last: ContactKind, count: int = 1) -> list[ContactEvent]:
+        """Every contact event of this campaign, once the ``count``-th of kind ``last`` is written."""
+        return await read_contacts(self.settings().kafka, self.campaign, last, count)
+
+
+async def read_contacts(kafka: KafkaSettings, campaign: str, last: ContactKind, count: int) -> list[ContactEvent]:
+    """Every contact event of a campaign, once the ``count``-th of kind ``last`` is written."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    consumer.assign([TopicPartition(Topic.CONTACTS.value, n) for n in range(kafka.partitions)])
+    found: list[ContactEvent] = []
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while sum(event.kind is last for event in found) < count:
+                record = await consumer.getone()
+                event = _contact.decode(record.value)
+                if event.campaign == campaign:
+                    assert record.key == event.shopper_id.encode()
+                    found.append(event)
+    except TimeoutError:
+        raise TimeoutError(f"fewer than {count} {last} among {[event.kind for event in found]}") from None
+    finally:
+        await consumer.stop()
+    return found
