@@ -55,11 +55,12 @@ def setting_keys(model: type[BaseModel], prefix: str = "RINGBACK_") -> Iterator[
 
 
 def environment(service: Service) -> dict[str, str]:
-    """The service's variables with every secret filled in."""
-    return {
-        key: INTERPOLATION.sub("0123456789abcdef0123456789abcdef", value)
-        for key, value in service.get("environment", {}).items()
-    }
+    """The service's variables with whatever the operator fills in."""
+    return {key: INTERPOLATION.sub(_filled_in, value) for key, value in service.get("environment", {}).items()}
+
+
+def _filled_in(variable: re.Match[str]) -> str:
+    return "https://gateway.example/messages" if variable[1].endswith("_URL") else "0123456789abcdef0123456789abcdef"
 
 
 def defined_ports() -> dict[str, set[int]]:
@@ -72,6 +73,7 @@ def defined_ports() -> dict[str, set[int]]:
         "ingest": {defaults.ingest.port, USUAL_PORTS["ingest"]},
         "stream": {USUAL_PORTS["stream"]},
         "dialer": {USUAL_PORTS["dialer"]},
+        "outreach": {USUAL_PORTS["outreach"]},
         "kafka": {int(port) for port in re.findall(r":(\d+)", listeners)},
         "redis": {urlsplit(defaults.redis.url.get_secret_value()).port or 0},
         "asterisk": {int(port) for port in re.findall(r"^port = (\d+)$", manager, re.MULTILINE)},
