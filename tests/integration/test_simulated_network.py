@@ -104,8 +104,9 @@ async def test_the_simulated_network_speaks_as_asterisk_does(asterisk: Asterisk)
     server = AmiServer(telephone, user="ringback", secret="s3cret")
     await server.start()
 
-    async def arrive(_client: Client) -> None:
+    async def arrive(client: Client) -> None:
         telephone.agent_arrives("1001")
+        await client.until(UserEvent="RingbackAgent")
 
     async def dial_in(client: Client) -> None:
         leg = (("Channel", "Local/1001@ringback-agent"), ("Application", "Wait"), ("Data", "60"), ("Async", "true"))
