@@ -1,6 +1,7 @@
 """The Faust agents: each hands its records to the processor, which has them acknowledged once they are durable."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
     async def judge_by_clock() -> None:
         while not app.should_stop:
             await app.sleep(TICK_SECONDS)
+            processor.beat = time.monotonic()
             if not (app.rebalancing or app.in_recovery):
                 processor.tick(await _idle_partitions(app, processor))
 

@@ -54,7 +54,10 @@ class Work:
 
 
 class Flusher:
-    """The one task of a worker that writes. ``marks`` and ``published`` are of the partitions; see `stream.outputs`."""
+    """The one task of a worker that writes.
+
+    ``busy_since`` is when the flush that is under way began or last said that it waits for a server, monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class Flusher:
         assignment: Callable[[], Assignment],
     ) -> None:
         self.hopper_up = True
-        self.last_progress = time.monotonic()
+        self.busy_since: float | None = None
         self._table = table
         self._hopper = hopper
         self._outputs = outputs
@@ -86,7 +89,9 @@ class Flusher:
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
         """Flush what ``gather`` returns, again and again, until cancelled."""
         while True:
+            self.busy_since = None
             work = await gather()
+            self.busy_since = time.monotonic()
             try:
                 for number, effects in sorted(work.effects.items()):
                     await self._flush(number, effects, work.generation)
@@ -95,7 +100,6 @@ class Flusher:
             else:
                 for acknowledge in work.acknowledge:
                     acknowledge()
-            self.last_progress = time.monotonic()
 
     async def _flush(self, number: int, effects: Effects, generation: int) -> None:
         self._check(number, generation)
@@ -112,7 +116,7 @@ class Flusher:
 
     async def _wait(self, number: int, generation: int) -> None:
         """Wait before another attempt; while the partitions are dealt anew, leave it to the new owner: `Revoked`."""
-        self.last_progress = time.monotonic()
+        self.busy_since = time.monotonic()
         await asyncio.sleep(RETRY_SECONDS)
         self._check(number, generation)
         if self._assignment().rebalancing:
@@ -141,7 +145,6 @@ class Flusher:
                 self._published[number], self._marks[number] = await self._outputs.tail(number, marks)
             except KafkaError as error:
                 log.warning("partition %d: what was published can't be read (%r); trying again", number, error)
-                self.last_progress = time.monotonic()
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return

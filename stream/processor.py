@@ -36,7 +36,7 @@ class Record(Protocol):
 
 
 class Processor:
-    """Pure partitions on one side, the flusher on the other."""
+    """Pure partitions on one side, the flusher on the other. ``beat``: when the clock last looked, monotonic."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Processor:
         self.settings = settings
         self.metrics = metrics
         self.partitions: dict[int, Partition] = {}
+        self.beat: float | None = None
         self._clock = clock
         self._model = model
         self._table = table

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Sequence
 
@@ -26,10 +27,9 @@ STUCK_SECONDS = 30.0
 
 
 def main(settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM. Raises `RingbackError` when it can't start, and says what is missing."""
+    """Run until SIGINT or SIGTERM; waits for Kafka and Redis. Raises `RingbackError` for what can't ever work."""
     model = Model.load(settings.scoring.model or default_model_folder())
     settings.stream.data_dir.mkdir(parents=True, exist_ok=True)
-    asyncio.run(kafka.create_topics(settings.kafka))
     stream_app = create(settings)
     metrics = StreamMetrics()
     metrics.model.info({"version": model.version})
@@ -55,7 +55,7 @@ def main(settings: Settings) -> None:
     )
     stream_app.table.recovered = processor.recovered
     agents.install(stream_app, processor, flusher)
-    alive = {"progress": lambda: time.monotonic() - flusher.last_progress < STUCK_SECONDS}
+    alive = {"clock": lambda: _lately(processor.beat), "flush": lambda: _lately(flusher.busy_since)}
     ready = {
         "partitions": lambda: bool(processor.partitions) and not app.in_recovery,
         "hopper": lambda: flusher.hopper_up,
@@ -69,11 +69,16 @@ def main(settings: Settings) -> None:
         await redis.aclose()
 
     app.on_before_shutdown.connect(close, weak=False)
-    worker = Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
     try:
+        asyncio.run(kafka.create_topics(settings.kafka, patience=math.inf))
+        worker = Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
         worker.execute_from_commandline()
     finally:
         admin.stop()
+
+
+def _lately(since: float | None) -> bool:
+    return since is None or time.monotonic() - since < STUCK_SECONDS
 
 
 class TimedModel:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -173,3 +174,25 @@ async def test_servers_that_go_away_are_waited_for(
             assert worker.running
     assert sorted(decision.decision_id for decision in made) == sorted(wanted)
     assert {decision.decision_id: essence(decision) for decision in made} == wanted
+
+
+async def test_a_worker_that_starts_before_kafka_waits_for_it(
+    broker: Kafka, redis_server: Redis, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    env = environment(broker, redis_server, log)
+    settings = configured(monkeypatch, env)
+    broker.kill()
+    worker = RingbackProcess("stream", env)
+    worker.start_deadline_s = DEADLINE
+    with ThreadPoolExecutor() as threads:
+        starting = threads.submit(worker.start)
+        try:
+            await until(lambda: worker.health("livez") is True, "it lives and says so")
+            assert worker.health("readyz") is False
+            broker.start()
+            await until(starting.done, "it is ready")
+            starting.result()
+            await replay(settings, log, "rees46", limit=100)
+            await until(lambda: worker.total(TAKEN) == 100, "it takes events")
+        finally:
+            worker.close()
