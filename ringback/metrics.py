@@ -146,6 +146,7 @@ class StreamMetrics(ProcessMetrics):
         for channel in Channel:
             self.conversions.labels(channel.value)
         self.model = Info("ringback_model", "The intent model in use.", registry=self.registry)
+        self.shoppers = self._gauge("stream_shoppers", "Shoppers whose state this worker holds.")
         self.partitions = self._gauge("stream_partitions", "Partitions that this worker owns.")
         self.lag = self._gauge("stream_lag_records", "Cart events that wait, by partition.", "partition")
         self.rebalances = Counter(

@@ -106,6 +106,7 @@ class Processor:
                     self._touched.add(number)
                     self._arrived.set()
         self.metrics.carts_active.set(sum(len(partition.due) for partition in self.partitions.values()))
+        self.metrics.shoppers.set(self._table.size())
 
     async def gather(self) -> Work:
         """What has come together since the last call; waits until there is something."""

@@ -30,6 +30,11 @@ class ShopperTable(faust.Table[bytes, bytes]):
         store._key_partition[key] = partition  # noqa: SLF001 - the store drops what it notes here, and only that
         return await self.app.producer.send(self.changelog_topic_name, key, value, partition, None, None)
 
+    def size(self) -> int:
+        """How many keys this worker holds."""
+        store: Any = self.data
+        return len(store.data)
+
     def of_partition(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
         """The keys and values of one partition."""
         store: Any = self.data
