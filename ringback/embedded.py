@@ -53,12 +53,19 @@ class EmbeddedServer:
         self.child.stop()
 
 
+def kafka_command(port: int, folder: Path) -> list[str]:
+    """How the broker is run, with its data in ``folder``. Raises `Unavailable`.
+
+    Not the command that the package installs: a signal would end that, and leave the broker which it starts.
+    """
+    binary = _binary("noida_db", "the demo's Kafka-protocol broker (noida-db)", "noida-db")
+    return [binary, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder / "kafka")]
+
+
 def start_kafka(folder: Path) -> EmbeddedServer:
     """Start the broker with its data in ``folder`` and wait until it answers. Raises `Unavailable`."""
     port = free_port()
-    binary = _binary("noida_db", "the demo's Kafka-protocol broker (noida-db)", "noida-db")
-    command = [binary, "start", "--only", "kafka", "--kafka-port", str(port), "--data-dir", str(folder / "kafka")]
-    return _started(Child("kafka", command, folder=folder), port, _kafka_answers)
+    return _started(Child("kafka", kafka_command(port, folder), folder=folder), port, _kafka_answers)
 
 
 def start_redis(folder: Path) -> EmbeddedServer:

@@ -24,12 +24,14 @@ settings.load_profile("ringback")
 @pytest.fixture
 def embedded_kafka() -> Iterator[EmbeddedKafka]:
     """An empty Kafka-protocol broker of the test's own."""
+    broker = EmbeddedKafka()
     try:
-        broker = EmbeddedKafka()
+        broker.start()
     except UnavailableError as reason:
+        broker.close()
         pytest.skip(str(reason))
-    with broker:
-        yield broker
+    yield broker
+    broker.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """The embedded broker: a Kafka-protocol server from a wheel, as the demo uses it."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
-from pathlib import Path
 
+from ringback.embedded import kafka_command
+from ringback.errors import Unavailable
 from ringback.settings import KafkaSettings
 from tests.servers.process import Server, UnavailableError, free_port, listens, short_directory
 
@@ -14,12 +14,7 @@ class EmbeddedKafka(Server):
     name = "noida-db"
 
     def __init__(self) -> None:
-        spec = find_spec("noida_db")
-        if spec is None or spec.origin is None:
-            raise UnavailableError("noida-db is not installed: pip install '.[demo]'")
         super().__init__(short_directory("ringback-kafka-"))
-        # Not the command of that name: signals would end that, and leave the broker it starts.
-        self._program = str(Path(spec.origin).with_name("noida-db"))
         self.port = free_port()
 
     @property
@@ -34,8 +29,10 @@ class EmbeddedKafka(Server):
         return KafkaSettings.model_validate({"bootstrap": self.bootstrap, **more})
 
     def command(self) -> Sequence[str]:
-        data = str(self.directory / "data")
-        return [self._program, "start", "--only", "kafka", "--kafka-port", str(self.port), "--data-dir", data]
+        try:
+            return kafka_command(self.port, self.directory)
+        except Unavailable as error:
+            raise UnavailableError(str(error)) from None
 
     def ready(self) -> bool:
         return listens(self.port)
