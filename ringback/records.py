@@ -65,6 +65,7 @@ class Reason(StrEnum):
     OPTED_OUT = "opted_out"
     OUTSIDE_HOURS = "outside_hours"
     UNKNOWN_REGION = "unknown_region"
+    NUMBER_NOT_ALLOWED = "number_not_allowed"
     NO_THRESHOLD = "no_threshold"
     RECENTLY_CONTACTED = "recently_contacted"
     STALE = "stale"

@@ -9,16 +9,16 @@ from hashlib import blake2b, sha256
 from math import isnan
 from typing import Literal
 
+from dialer.compliance.consent import consents
+from dialer.compliance.destination import fault
 from dialer.compliance.hours import next_window
-
 from ringback.cart import Cart
 from ringback.privacy import phone_ref
-from ringback.records import Channel, Consent, Decision, Lead, Message, Reason, Route, Shopper
+from ringback.records import Channel, Decision, Lead, Message, Reason, Route, Shopper
 from ringback.settings import Settings
 from stream.carts import ShopperState
 
 NOBODY = Shopper()
-NO_CONSENT = Consent()
 HOLDOUT_SLOTS = 10_000
 
 
@@ -90,16 +90,18 @@ def route(state: ShopperState, cart: Cart, due: float, expected_value: int, sett
     shopper = state.shopper or NOBODY
     if shopper.phone is None:
         return Verdict(Route.NONE, Reason.NO_PHONE)
-    if shopper.country is None or shopper.country not in settings.compliance.hours:
+    hours = settings.compliance.hours
+    if shopper.country is None or shopper.country not in hours:
         return Verdict(Route.NONE, Reason.UNKNOWN_REGION)
+    if fault(shopper.phone, shopper.country, hours):
+        return Verdict(Route.NONE, Reason.NUMBER_NOT_ALLOWED)
     high = expected_value >= rules.voice_from[cart.currency]
     wanted = [Channel.VOICE, Channel.SMS, Channel.CHAT] if high else [Channel.SMS, Channel.CHAT]
-    consent = shopper.consent or NO_CONSENT
-    agreed = [channel for channel in wanted if consent.to(channel)]
+    agreed = [channel for channel in wanted if consents(shopper.consent, channel)]
     if not agreed:
         return Verdict(Route.NONE, Reason.NO_CONSENT)
     latest = cart.last_activity + rules.max_age
-    window = next_window(shopper.country, shopper.timezone, due, latest, settings.compliance.hours)
+    window = next_window(shopper.country, shopper.timezone, due, latest, hours)
     if window is None:
         return Verdict(Route.NONE, Reason.OUTSIDE_HOURS)
     is_call = agreed[0] is Channel.VOICE

@@ -126,6 +126,7 @@ def test_after_a_recovery_the_clock_goes_on_from_what_the_states_remember() -> N
         (msgspec.structs.replace(ADA, phone=None), 10_000, Route.NONE, Reason.NO_PHONE),
         (msgspec.structs.replace(ADA, country="AQ"), 10_000, Route.NONE, Reason.UNKNOWN_REGION),
         (msgspec.structs.replace(ADA, timezone="Pacific/Auckland"), 10_000, Route.NONE, Reason.OUTSIDE_HOURS),
+        (msgspec.structs.replace(ADA, phone="+18765550123"), 10_000, Route.NONE, Reason.NUMBER_NOT_ALLOWED),
         (Shopper(), 10_000, Route.NONE, Reason.NO_PHONE),
     ],
 )
