@@ -29,7 +29,3 @@ class Clock:
         """How long a span of business time lasts on the wall."""
         return business_seconds / self.speed
 
-    @property
-    def is_real(self) -> bool:
-        """Whether this is the wall clock itself."""
-        return self.speed == 1.0 and self.origin == self.wall_origin
