@@ -28,4 +28,3 @@ class Clock:
     def wall_seconds(self, business_seconds: float) -> float:
         """How long a span of business time lasts on the wall."""
         return business_seconds / self.speed
-

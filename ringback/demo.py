@@ -117,7 +117,7 @@ class Demo:
     def _watch_live(self) -> None:
         with Live(console=self._console, auto_refresh=False, transient=True) as view:
             for picture in self._pictures():
-                view.update(demo_view.live(picture), refresh=True)
+                view.update(demo_view.live(picture, self._console.width), refresh=True)
 
     def _watch_plain(self) -> None:
         self._console.print(demo_view.COMPLIANCE, soft_wrap=True)

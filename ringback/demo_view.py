@@ -18,6 +18,8 @@ from ringback.scrape import Samples
 
 BANNER = " SIMULATION "
 SAFE = "fictional shoppers, a played telephone network; nobody is called"
+# Columns that three panels need.
+WIDE = 115
 COMPLIANCE = (
     "Consent, do-not-call, opt-outs and caps are checked for every call as in production. "
     "Calling hours are 00:00 to 24:00 here, since the shop's clock runs fast."
@@ -37,20 +39,30 @@ class Picture:
     urls: Mapping[str, str]
 
 
-def live(picture: Picture) -> RenderableType:
-    """The view of a terminal."""
-    columns = Table.grid(expand=True, padding=(0, 1))
-    for _ in range(3):
-        columns.add_column(ratio=1)
-    columns.add_row(
-        Panel(_pairs(_cart_rows(picture)), title="Carts", border_style="cyan"),
-        Panel(_pairs(_call_rows(picture.samples)), title="Calls", border_style="cyan"),
-        Panel(_pairs(_money_rows(picture.samples)), title="Agents and money", border_style="cyan"),
-    )
+def live(picture: Picture, width: int) -> RenderableType:
+    """The view of a terminal of ``width`` columns: three panels side by side where they fit, else one below."""
+    samples = picture.samples
+    carts = Panel(_pairs(_cart_rows(picture)), title="Carts", border_style="cyan")
+    calls = Panel(_pairs(_call_rows(samples)), title="Calls", border_style="cyan")
+    money = "Agents and money"
+    panels: list[RenderableType]
+    if width >= WIDE:
+        panels = [_side_by_side(carts, calls, Panel(_pairs(_money_rows(samples)), title=money, border_style="cyan"))]
+    else:
+        rows = _money_rows(samples)
+        halves = _side_by_side(_pairs(rows[: len(AgentState)]), _pairs(rows[len(AgentState) :]))
+        panels = [_side_by_side(carts, calls), Panel(halves, title=money, border_style="cyan")]
     urls = "  ".join(f"{name} {url}/metrics" for name, url in picture.urls.items())
-    return Group(
-        _head(picture), Text(coming(picture), style="bold"), columns, _never(picture.samples), Text(urls, style="dim")
-    )
+    news = Text(coming(picture), style="bold")
+    return Group(_head(picture), news, *panels, _never(samples), Text(urls, style="dim"))
+
+
+def _side_by_side(*parts: RenderableType) -> Table:
+    grid = Table.grid(expand=True, padding=(0, 1))
+    for _ in parts:
+        grid.add_column(ratio=1)
+    grid.add_row(*parts)
+    return grid
 
 
 def plain(picture: Picture) -> str:
@@ -137,9 +149,9 @@ def _cart_rows(picture: Picture) -> list[tuple[str, str]]:
         ("events", f"{samples.value('ringback_stream_events_total'):.0f}, {picture.rate:.0f}/s"),
         ("active", f"{samples.value('ringback_carts_active'):.0f}"),
         ("abandoned", f"{samples.value('ringback_carts_abandoned_total'):.0f}"),
-        ("event to score", _latency(samples, "event_to_score")),
-        ("due to decision", _latency(samples, "due_to_decision")),
-        ("to originate", _latency(samples, "decision_to_originate")),
+        ("score p50 / p99", _brief(samples, "event_to_score")),
+        ("decide p50 / p99", _brief(samples, "due_to_decision")),
+        ("dial p50 / p99", _brief(samples, "decision_to_originate")),
         *((f"→ {route.value}", f"{decisions.get(route.value, 0):.0f}") for route in Route),
     ]
 
@@ -155,8 +167,8 @@ def _call_rows(samples: Samples) -> list[tuple[str, str]]:
             for outcome in Outcome
             if ended.get(outcome.value)
         ),
-        ("abandoned-call ratio", f"{samples.value('ringback_abandoned_call_ratio'):.1%}"),
-        ("answer to agent", _latency(samples, "answer_to_agent")),
+        ("abandoned calls", f"{samples.value('ringback_abandoned_call_ratio'):.1%}"),
+        ("agent p50 / p99", _brief(samples, "answer_to_agent")),
     ]
 
 
@@ -188,6 +200,12 @@ def _never(samples: Samples) -> Text:
 def _latency(samples: Samples, name: str) -> str:
     middle, tail = (samples.quantile(f"ringback_{name}_seconds", q) for q in (0.5, 0.99))
     return "-" if middle is None or tail is None else f"p50 {_duration(middle)}, p99 {_duration(tail)}"
+
+
+def _brief(samples: Samples, name: str) -> str:
+    """The same where space is scarce: median / 99th percentile."""
+    middle, tail = (samples.quantile(f"ringback_{name}_seconds", q) for q in (0.5, 0.99))
+    return "-" if middle is None or tail is None else f"{_duration(middle)} / {_duration(tail)}"
 
 
 def _duration(seconds: float) -> str:

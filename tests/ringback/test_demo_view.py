@@ -45,7 +45,7 @@ def metrics() -> Metrics:
 
 
 def test_simulation_is_always_visible(metrics: Metrics) -> None:
-    for shown in (text(demo_view.live(metrics.picture())), demo_view.plain(metrics.picture())):
+    for shown in (text(demo_view.live(metrics.picture(), 120)), demo_view.plain(metrics.picture())):
         assert "SIMULATION" in shown
     assert "SIMULATION" in text(demo_view.summary(metrics.picture().samples, {}))
 
@@ -72,7 +72,7 @@ def test_the_view_shows_what_is_counted(metrics: Metrics) -> None:
     metrics.dialer.agent_staffed.inc(100)
     metrics.dialer.agent_busy.inc(63)
     metrics.dialer.abandoned_ratio.set(0.025)
-    shown = text(demo_view.live(metrics.picture()))
+    shown = text(demo_view.live(metrics.picture(), 120))
     for part in ("1234, 42/s", "17 leads", "63%", "2.5%", "3 orders, 1,234.56 USD", "http://127.0.0.1:9102/metrics"):
         assert part in shown
     assert "00:00 to 24:00" in shown
