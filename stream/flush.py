@@ -105,6 +105,9 @@ class Flusher:
         self._check(number, generation)
         before = self._marks[number]
         await self._publish(number, effects, generation)
+        published = time.time()
+        for decision in effects.decisions:
+            self._metrics.due_to_decision.observe(max(0.0, published - decision.due_wall))
         for change in effects.hopper:
             await self._update_hopper(change, number, generation)
         await self._write_states(number, effects, before, generation)
@@ -196,7 +199,6 @@ class Flusher:
 
     def _observe(self, effects: Effects) -> None:
         metrics = self._metrics
-        now = time.time()
         for kind, count in effects.events.items():
             metrics.events.labels(kind.value).inc(count)
         metrics.repeated.inc(effects.repeated)
@@ -204,7 +206,6 @@ class Flusher:
             metrics.dead_letters.labels(letter.reason).inc()
         for decision in effects.decisions:
             metrics.carts_abandoned.inc()
-            metrics.due_to_decision.observe(max(0.0, now - decision.due_wall))
             metrics.scores.observe(decision.score)
             metrics.decisions.labels(decision.route.value, decision.reason.value, decision.arm).inc()
             if decision.route is not Route.NONE:
