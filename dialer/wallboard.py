@@ -1,5 +1,6 @@
 """The floor as others may see it: agents' states in a Redis hash, ``ringback:campaign:<name>:agents``."""
 
+import asyncio
 import json
 from collections.abc import Iterable
 
@@ -26,7 +27,7 @@ async def publish(redis: Redis, campaign: str, agents: Iterable[Agent], now: flo
         for agent in agents
     }
     with reachable():
-        async with redis.pipeline(transaction=True) as change:
+        async with asyncio.timeout(KEEP_SECONDS), redis.pipeline(transaction=True) as change:
             change.delete(key)
             if shown:
                 change.hset(key, mapping=shown)

@@ -119,7 +119,9 @@ async def _started(
     while True:
         client = make()
         try:
-            await asyncio.wait_for(client.start(), settings.request_timeout)
+            # Not asyncio.wait_for, which on Python 3.11 may lose a cancellation.
+            async with asyncio.timeout(settings.request_timeout):
+                await client.start()
         except (KafkaError, OSError, TimeoutError):
             await stop(client)
         except BaseException:

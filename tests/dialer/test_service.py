@@ -232,7 +232,7 @@ async def test_redis_going_and_coming(broker: EmbeddedKafka) -> None:
     first = ValkeyServer()
     first.start()
     port = first.port
-    world = World(RedisSettings(url=f"redis://127.0.0.1:{port}/0", timeout=0.5), broker)
+    world = World(RedisSettings(url=f"redis://127.0.0.1:{port}/0", timeout=1.0), broker)
     await world.pbx.start()
     try:
         await world.start()
@@ -242,6 +242,7 @@ async def test_redis_going_and_coming(broker: EmbeddedKafka) -> None:
         await until(lambda: world.dialer and "Redis" in str(world.dialer._said), "Redis is the obstacle")
         second = ValkeyServer(port=port)
         await asyncio.to_thread(second.start)
+        await until(lambda: world.dialer and world.dialer.ready["redis"], "Redis is back")
         await world.offer(lead(1))
         assert await world.originated()
         await world.kill()
