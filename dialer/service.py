@@ -15,7 +15,7 @@ from dialer import wallboard, withdrawals
 from dialer.ami import ActionRefused, Ami, NotConnected, OutcomeUnknown
 from dialer.calls import OriginateFailed, State
 from dialer.compliance.attempts import Caps
-from dialer.compliance.check import forbidden_lead
+from dialer.compliance.check import forbidden
 from dialer.contacts import Contacts
 from dialer.hopper import Hopper, Refusal, Refused
 from dialer.lease import Lease
@@ -214,7 +214,7 @@ class Dialer:
     async def _call(self, lead: Lead) -> None:
         """Reserve, put on record, look once more, originate."""
         now = self._clock.now()
-        rule = forbidden_lead(lead, now, self._settings)
+        rule = forbidden(lead, now, self._settings)
         if rule is not None:
             self._metrics.blocked.labels(rule.value).inc()
             if await self._hopper.drop(lead.lead_id, rule.value):

@@ -98,10 +98,8 @@ class Claims:
     async def reported(self, message_ids: Sequence[str]) -> None:
         """Note that contact events have told what became of these messages."""
         with _reachable():
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for message_id in message_ids:
-                    pipeline.hset(f"ringback:message:{message_id}", "reported", "1")
-                await pipeline.execute()
+            for message_id in message_ids:
+                await self._redis.hset(f"ringback:message:{message_id}", "reported", "1")
 
     async def ping(self) -> None:
         """Return when Redis answers."""

@@ -1,41 +1,26 @@
-"""May this person be called now? The rules that need nothing but the facts at hand, composed.
+"""May a lead be called now? The rules that need nothing but the lead itself.
 
-Purchases, opt-outs, do-not-call lists, caps and calls in progress are shared state: `dialer.hopper` checks them in the
-same atomic step that offers or reserves a lead.
+Consent and the calling window were settled when the lead was routed, by the same rules (`stream.decide`). Purchases,
+opt-outs, do-not-call lists, caps and calls in progress are shared state: `dialer.hopper` checks them in the same atomic
+step that offers or reserves a lead.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
-from dialer.compliance.consent import consents
 from dialer.compliance.destination import Destination, fault
-from dialer.compliance.hours import next_window
-from ringback.records import Channel, Consent, Lead
+from ringback.records import Lead
 from ringback.settings import Settings
 
 
 class Rule(StrEnum):
     """The rule that forbids a call."""
 
-    NO_PHONE = "no_phone"
-    NO_CONSENT = "no_consent"
     NOT_E164 = "not_e164"
     IMPOSSIBLE_NUMBER = "impossible_number"
     COUNTRY_NOT_ALLOWED = "country_not_allowed"
     SPECIAL_NUMBER = "special_number"
     OUTSIDE_HOURS = "outside_hours"
     REPLAY = "replay"
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known about somebody who might be called. ``replay``: the events are of an old log."""
-
-    phone: str | None
-    country: str | None
-    timezone: str | None
-    consent: Consent | None
-    replay: bool = False
 
 
 _RULE_OF = {
@@ -46,24 +31,8 @@ _RULE_OF = {
 }
 
 
-def forbidden(facts: Facts, now: float, settings: Settings) -> Rule | None:
-    """The first rule that forbids to call somebody at business time ``now``, or None."""
-    hours = settings.compliance.hours
-    if facts.replay and not settings.simulation.enabled:
-        return Rule.REPLAY
-    if not facts.phone:
-        return Rule.NO_PHONE
-    if not consents(facts.consent, Channel.VOICE):
-        return Rule.NO_CONSENT
-    wrong = fault(facts.phone, facts.country or "", hours)
-    if wrong:
-        return _RULE_OF[wrong]
-    window = next_window(facts.country or "", facts.timezone, now, now + 1.0, hours)
-    return None if window and window[0] == now else Rule.OUTSIDE_HOURS
-
-
-def forbidden_lead(lead: Lead, now: float, settings: Settings) -> Rule | None:
-    """The same for a lead, whose consent was checked when it was routed and whose hours are its callable window."""
+def forbidden(lead: Lead, now: float, settings: Settings) -> Rule | None:
+    """The first rule that forbids to call a lead at business time ``now``, or None."""
     if lead.replay and not settings.simulation.enabled:
         return Rule.REPLAY
     wrong = fault(lead.phone, lead.country, settings.compliance.hours)

@@ -1,14 +1,12 @@
 import pytest
 
 from dialer.compliance.attempts import Caps, retry_at
-from dialer.compliance.check import Facts, Rule, forbidden, forbidden_lead
+from dialer.compliance.check import Rule, forbidden
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import Destination, fault
 from ringback.records import Channel, Consent, Outcome
 from ringback.settings import DEFAULT_HOURS, ComplianceSettings, Settings
 from tests.dialer.leads import NOON, lead
-
-WEDNESDAY_NOON_IN_NEW_YORK = 1_782_921_600.0
 
 
 @pytest.fixture
@@ -67,31 +65,10 @@ def test_caps_come_from_the_settings() -> None:
     assert Caps.of(ComplianceSettings(max_attempts_per_day=5, max_attempts_per_lead=4)) == Caps(5, 4)
 
 
-def facts(**changes: object) -> Facts:
-    known = {"phone": "+12125550100", "country": "US", "timezone": "America/New_York", "consent": Consent(voice=True)}
-    return Facts(**{**known, **changes})  # type: ignore[arg-type]  # the fields are those of Facts
-
-
-@pytest.mark.parametrize(
-    ("changes", "rule"),
-    [
-        ({}, None),
-        ({"phone": None}, Rule.NO_PHONE),
-        ({"consent": None}, Rule.NO_CONSENT),
-        ({"consent": Consent(voice=False)}, Rule.NO_CONSENT),
-        ({"phone": "+19005550100"}, Rule.SPECIAL_NUMBER),
-        ({"country": None}, Rule.COUNTRY_NOT_ALLOWED),
-        ({"timezone": "Asia/Tokyo"}, Rule.OUTSIDE_HOURS),
-        ({"replay": True}, Rule.REPLAY),
-    ],
-)
-def test_each_rule_forbids(settings: Settings, changes: dict[str, object], rule: Rule | None) -> None:
-    assert forbidden(facts(**changes), WEDNESDAY_NOON_IN_NEW_YORK, settings) is rule
-
-
 def test_a_lead_is_bound_to_its_window(settings: Settings) -> None:
-    assert forbidden_lead(lead(1), NOON, settings) is None
-    assert forbidden_lead(lead(1), NOON - 1, settings) is Rule.OUTSIDE_HOURS
-    assert forbidden_lead(lead(1), NOON + 3600, settings) is Rule.OUTSIDE_HOURS
-    assert forbidden_lead(lead(1, replay=True), NOON, settings) is Rule.REPLAY
-    assert forbidden_lead(lead(1, phone="+18765550100"), NOON, settings) is Rule.COUNTRY_NOT_ALLOWED
+    assert forbidden(lead(1), NOON, settings) is None
+    assert forbidden(lead(1), NOON - 1, settings) is Rule.OUTSIDE_HOURS
+    assert forbidden(lead(1), NOON + 3600, settings) is Rule.OUTSIDE_HOURS
+    assert forbidden(lead(1, replay=True), NOON, settings) is Rule.REPLAY
+    assert forbidden(lead(1, phone="+18765550100"), NOON, settings) is Rule.COUNTRY_NOT_ALLOWED
+    assert forbidden(lead(1, phone="+19005550100"), NOON, settings) is Rule.SPECIAL_NUMBER
