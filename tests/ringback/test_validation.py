@@ -1,5 +1,6 @@
 """What comes in is either a usable event or a `BadEvent` with its reason, whatever the bytes."""
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -61,7 +62,6 @@ REFUSED: list[tuple[str, bytes | None, DeadLetterReason]] = [
     ("no JSON", b"{", DeadLetterReason.MALFORMED),
     ("NaN", encode(GOOD).replace(b'"time":1789999940.0', b'"time":NaN'), DeadLetterReason.MALFORMED),
     ("no UTF-8", encode(GOOD).replace(b'"s1"', b'"\xff"'), DeadLetterReason.MALFORMED),
-    ("nested without end", b'{"x":' + b"[" * 9000 + b"]" * 9000 + b"}", DeadLetterReason.MALFORMED),
     ("infinite time", encode(GOOD).replace(b"1789999940.0", b"1e999"), DeadLetterReason.WRONG_TYPE),
     ("an array", b"[]", DeadLetterReason.WRONG_TYPE),
     ("a field missing", b"{}", DeadLetterReason.WRONG_TYPE),
@@ -101,6 +101,12 @@ REFUSED: list[tuple[str, bytes | None, DeadLetterReason]] = [
     ("two years old", changed(time=NOW - 2 * 365 * 86400), DeadLetterReason.TOO_OLD),
     ("large", changed(traffic="x" * 30_000), DeadLetterReason.TOO_LARGE),
 ]
+
+
+def test_nesting_without_end_is_no_crash() -> None:
+    # How deep is too deep differs by Python version.
+    with contextlib.suppress(BadEvent):
+        read(encode(GOOD)[:-1] + b',"x":' + b"[" * 9000 + b"]" * 9000 + b"}")
 
 
 @pytest.mark.parametrize(("raw", "reason"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED])
