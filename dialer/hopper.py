@@ -259,10 +259,6 @@ class Hopper:
         """Take the campaign if nobody holds it (or this token does). Wall seconds; the token is unique to a process."""
         return bool(await self._run("lease", "acquire", token, round(seconds * 1000)))
 
-    async def renew_lease(self, token: str, seconds: float) -> bool:
-        """Keep the campaign; False when it is lost."""
-        return bool(await self._run("lease", "renew", token, round(seconds * 1000)))
-
     async def release_lease(self, token: str) -> None:
         """Let another dialer take the campaign at once."""
         await self._run("lease", "release", token, 0)

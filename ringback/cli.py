@@ -211,14 +211,14 @@ def train(
         return
     typer.echo(f"{manifest.version} in {out}: {manifest.rows:,} rows, {manifest.base_rate:.1%} of them bought")
     for part, metrics in manifest.metrics.items():
-        numbers = msgspec.to_builtins(metrics)
-        typer.echo(
-            f"  {part}: "
-            + ", ".join(
-                f"{name} {number:,}" if isinstance(number, int) else f"{name} {number:.3f}"
-                for name, number in numbers.items()
-            )
-        )
+        numbers = msgspec.to_builtins(metrics).items()
+        typer.echo(f"  {part}: " + ", ".join(f"{name} {_number(number)}" for name, number in numbers))
+
+
+def _number(number: float | None) -> str:
+    if number is None:
+        return "unknown (one class only)"
+    return f"{number:,}" if isinstance(number, int) else f"{number:.3f}"
 
 
 def _events_of(paths: list[Path], format_: str) -> "Iterator[CartEvent]":

@@ -152,7 +152,10 @@ class StreamMetrics(ProcessMetrics):
         self.rebalances = Counter(
             "ringback_stream_rebalances_total", "Times that the partitions were dealt anew.", registry=self.registry
         )
-        self.recovery = self._gauge("stream_recovery_seconds", "How long the last recovery of the state took.")
+        self.recovery = self._gauge(
+            "stream_recovery_seconds",
+            "How long it last took to load recovered states and read back what was published.",
+        )
         self.hopper_up = self._gauge("stream_hopper_up", "1 while the hopper can be reached.")
 
 

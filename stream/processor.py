@@ -57,6 +57,8 @@ class Processor:
         self._table = table
         self._flusher = flusher
         self._generation = generation
+        # The deal of partitions in which these states were recovered: what follows from them is written in no other.
+        self._deal = -1
         self._touched: set[int] = set()
         self._acknowledge: list[Callable[[], None]] = []
         self._arrived = asyncio.Event()
@@ -64,7 +66,7 @@ class Processor:
 
     async def recovered(self, numbers: set[int]) -> None:
         """Take over these partitions, and no others, from what the table recovered."""
-        started = time.monotonic()
+        started, self._deal = time.monotonic(), self._generation()
         # Until all are complete no record is taken.
         self.partitions = {}
         self._forget()
@@ -114,7 +116,7 @@ class Processor:
         effects = {
             number: self.partitions[number].take_effects() for number in self._touched if number in self.partitions
         }
-        work = Work(self._generation(), effects, self._acknowledge)
+        work = Work(self._deal, effects, self._acknowledge)
         self._forget()
         return work
 

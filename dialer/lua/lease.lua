@@ -1,4 +1,4 @@
--- ARGV: 'acquire', 'renew' or 'release'; token; milliseconds. Returns 1 when the token holds the campaign afterwards.
+-- ARGV: 'acquire' (or keep) or 'release'; token; milliseconds. Returns 1 when the token holds the campaign afterwards.
 local what, token, ms = ARGV[1], ARGV[2], ARGV[3]
 local leader = P .. 'leader'
 local holder = redis.call('GET', leader)

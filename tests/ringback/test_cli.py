@@ -114,6 +114,13 @@ def test_train_on_a_log_that_is_too_short() -> None:
     assert not Path("model").exists()
 
 
+def test_train_says_what_can_not_be_judged(public_logs: Path) -> None:
+    log = public_logs / "retailrocket_sample_events.csv.gz"
+    result = runner.invoke(app, ["train", "--out", "model", "--log", str(log), "--format", "retailrocket"])
+    assert result.exit_code == 0, result.output
+    assert "auc unknown (one class only)" in result.stdout
+
+
 def test_score_a_log(tmp_path: Path) -> None:
     log = tmp_path / "log.csv"
     log.write_bytes(b"\n".join(REES46.read_bytes().splitlines()[:3]))
