@@ -72,11 +72,17 @@ class Reason(StrEnum):
 
 
 class Consent(Record, frozen=True, kw_only=True):
-    """What a shopper agreed to, per channel: yes (True), no (False), or unknown (None), which is not yes."""
+    """What a shopper agreed to, per channel: yes (True), no (False), or unknown (None), which is not yes.
+
+    ``evidence`` says where the answer was given (``shopify checkout buyer_accepts_sms_marketing``) and ``captured``
+    when, epoch seconds; a newer answer replaces an older one.
+    """
 
     voice: bool | None = None
     sms: bool | None = None
     chat: bool | None = None
+    evidence: str | None = None
+    captured: float | None = None
 
     def to(self, channel: Channel) -> bool:
         """Whether the shopper said yes to a channel."""
@@ -104,8 +110,24 @@ class Item(Record, frozen=True, kw_only=True):
     title: str | None = None
 
 
+class Refs(Record, frozen=True, kw_only=True):
+    """By what names a shop's platform knows a shopper in one event; `ingest.identity` finds who it is.
+
+    All are the platform's own, within one shop. ``email`` and ``phone`` (E.164) are never written anywhere as they are.
+    """
+
+    customer: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    anonymous: str | None = None
+    cart: str | None = None
+    checkout: str | None = None
+    order: str | None = None
+    session: str | None = None
+
+
 class EventKind(StrEnum):
-    """What a shopper did."""
+    """What a shopper did, or what became known of one."""
 
     PRODUCT_VIEWED = "product_viewed"
     ITEM_ADDED = "item_added"
@@ -117,7 +139,19 @@ class EventKind(StrEnum):
     ORDER_COMPLETED = "order_completed"
     IDENTIFIED = "identified"
     OPTED_OUT = "opted_out"
+    ORDER_CANCELLED = "order_cancelled"
+    ORDER_REFUNDED = "order_refunded"
+    CONSENT_CHANGED = "consent_changed"
+    ERASED = "erased"
+    DATA_REQUESTED = "data_requested"
     OTHER = "other"
+    # Ringback's own, when two shoppers turn out to be one; see `stream.merge`.
+    ABSORBED = "absorbed"
+    MOVED = "moved"
+    HANDED_OVER = "handed_over"
+
+
+INTERNAL_KINDS = frozenset({EventKind.ABSORBED, EventKind.MOVED, EventKind.HANDED_OVER})
 
 
 class CartEvent(Record, frozen=True, kw_only=True):
@@ -125,13 +159,18 @@ class CartEvent(Record, frozen=True, kw_only=True):
 
     ``event_id`` is unique within ``source`` and is what duplicates are recognised by. ``items`` are the products that
     the event is about: those added, removed or viewed, the whole cart for a snapshot, the lines of an order.
-    ``step`` is how far the checkout is, from 1. ``value`` is an order's total in minor units. ``replay`` marks an event
-    of an old log that is played again: it is never too old, and nobody is called because of it outside a simulation.
+    ``step`` is how far the checkout is, from 1. ``value`` is an order's total in minor units, of a refund what was paid
+    back. ``time`` is also the version of what the event tells: of two snapshots of a cart the one with the later time
+    holds. ``replay`` marks an event of an old log that is played again: it is never too old, and nobody is called
+    because of it outside a simulation.
+
+    ``refs`` is there only until the shopper is known; on Kafka ``shopper_id`` is set instead. ``other`` is the other
+    shopper of the internal kinds, and ``carried`` what one hands over to the other.
     """
 
     event_id: str
     source: str
-    shopper_id: str
+    shopper_id: str = ""
     kind: EventKind
     time: float
     cart_id: str | None = None
@@ -145,6 +184,9 @@ class CartEvent(Record, frozen=True, kw_only=True):
     shopper: Shopper | None = None
     replay: bool = False
     received_wall: float = 0.0
+    refs: Refs | None = None
+    other: str | None = None
+    carried: bytes | None = None
 
 
 class Decision(Record, frozen=True, kw_only=True):
@@ -326,6 +368,10 @@ class DeadLetterReason(StrEnum):
     WRONG_KEY = "wrong_key"
     CART_ALREADY_BOUGHT = "cart_already_bought"
     BROKEN_LINE = "broken_line"
+    TOO_DEEP = "too_deep"
+    UNKNOWN_TOPIC = "unknown_topic"
+    NO_SHOPPER = "no_shopper"
+    UNEXPECTED = "unexpected"
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):

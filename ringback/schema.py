@@ -5,11 +5,14 @@ from typing import Any
 
 import msgspec
 
-from ringback.records import CartEvent
+from ringback.records import INTERNAL_KINDS, CartEvent, EventKind
 from ringback.validation import E164, LAST_TIME, LONGEST_ID, LONGEST_STEP, MOST_MINOR_UNITS, MOST_QUANTITY
 
 _ID = {"minLength": 1, "maxLength": LONGEST_ID}
 _AMOUNT = {"minimum": 0, "maximum": MOST_MINOR_UNITS}
+
+# What Ringback itself adds on the way: nothing that a shop may send.
+_INTERNAL_FIELDS = ("received_wall", "other", "carried")
 
 _LIMITS: dict[str, dict[str, dict[str, Any]]] = {
     "CartEvent": {
@@ -22,7 +25,6 @@ _LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "value": _AMOUNT,
         "step": {"minimum": 0, "maximum": LONGEST_STEP},
         "currency": {"pattern": "^[A-Z]{3}$", "description": "ISO 4217; needed where there is an amount"},
-        "received_wall": {"minimum": 0, "maximum": LAST_TIME, "description": "set by Ringback"},
     },
     "Item": {
         "product_id": _ID,
@@ -42,11 +44,15 @@ def cart_event_schema() -> dict[str, Any]:
     for definition in schema["$defs"].values():
         # Python 3.13 takes the indentation out of docstrings, older ones leave it.
         definition["description"] = cleandoc(definition.get("description", definition["title"]))
+    event = schema["$defs"]["CartEvent"]["properties"]
+    for name in _INTERNAL_FIELDS:
+        del event[name]
+    schema["$defs"]["EventKind"]["enum"] = sorted(kind.value for kind in EventKind if kind not in INTERNAL_KINDS)
     for record, fields in _LIMITS.items():
         properties = schema["$defs"][record]["properties"]
         for name, limits in fields.items():
             properties[name].update(limits)
-    schema["$defs"]["CartEvent"]["properties"]["time"] = {
+    event["time"] = {
         "description": "when it happened: epoch seconds UTC, or RFC 3339 with the offset",
         "anyOf": [{"type": "number", "minimum": 0, "maximum": LAST_TIME}, {"type": "string", "format": "date-time"}],
     }

@@ -79,15 +79,46 @@ class AdminSettings(Section):
     )
 
 
+SHOP = r"(native|shopify|segment|woocommerce|cloudevents|ga4|snowplow):[a-z0-9][a-z0-9-]{0,39}"
+
+
+class ShopSettings(Section):
+    """One platform of one shop, and what its events leave unsaid."""
+
+    secrets: tuple[SecretStr, ...] = Field((), description="any of these signs a request; none: the endpoint is off")
+    secret_file: Path | None = Field(None, description="more secrets, one a line")
+    currency: str | None = Field(None, pattern="^[A-Z]{3}$", description="of events that name none, ISO 4217")
+    country: str | None = Field(None, pattern="^[A-Z]{2}$", description="of phone numbers without one, ISO 3166")
+    consent: dict[Literal["voice", "sms", "chat"], str] = Field(
+        {}, description="where an event says what its shopper agreed to: a path such as note_attributes.call_me"
+    )
+    replay_window: Seconds = Field(
+        300.0, description="a signed timestamp further from the clock is refused; 0: any; for sources that sign one"
+    )
+
+
 class IngestSettings(Section):
     """The HTTP listener that shops send to."""
 
     host: str = "127.0.0.1"
     port: Port = 8080
     secret: SecretStr = Field(
-        SecretStr(""), description="key of the HMAC-SHA256 that signs each request; empty: endpoint off"
+        SecretStr(""), description="key of the HMAC-SHA256 that signs each request to /v1/events; empty: endpoint off"
     )
+    shops: dict[Annotated[str, Field(pattern=f"^{SHOP}$")], ShopSettings] = Field(
+        {}, description="by platform:name, such as shopify:example; events are taken at /v1/shopify/example"
+    )
+    max_body_bytes: int = Field(1024 * 1024, ge=1024, description="a larger request, after gzip, is refused")
+    max_depth: int = Field(40, ge=4, le=500, description="JSON nested deeper is a dead letter")
     max_event_bytes: int = Field(256 * 1024, ge=1024, description="a larger event is a dead letter")
+    linger: Seconds = Field(0.003, description="seconds that events wait for others to be published with")
+    client_timeout: PositiveSeconds = Field(10.0, description="seconds until a request that does not end is given up")
+    spool_dir: Path = Field(Path(".ringback/spool"), description="where requests wait while Kafka or Redis is away")
+    spool_bytes: int = Field(1024**3, ge=0, description="a fuller spool takes nothing: 503")
+    duplicate_window: PositiveSeconds = Field(7 * 86400.0, description="seconds in which an event's id is remembered")
+    identity_window: PositiveSeconds = Field(
+        90 * 86400.0, description="seconds without an event until a shopper's names are forgotten"
+    )
     max_age: PositiveSeconds = Field(7 * 86400.0, description="an older event is a dead letter, unless it is a replay")
     max_ahead: PositiveSeconds = Field(300.0, description="an event further in the future is a dead letter")
 
@@ -103,6 +134,12 @@ class StreamSettings(Section):
     idle_after: PositiveSeconds = Field(
         5.0, description="wall seconds without events until the clock moves the watermark"
     )
+    forget_after: PositiveSeconds = Field(
+        30 * 86400.0, description="seconds without activity until a shopper's state is dropped"
+    )
+    store: Literal["memory", "rocksdb"] = Field("memory", description="where states are kept: see docs/scale.md")
+    standby: int = Field(0, ge=0, le=3, description="other workers that keep a copy of each partition's states")
+    cached_states: int = Field(20_000, ge=100, description="decoded states kept in memory")
     batch: int = Field(500, ge=1, le=10_000, description="most records that are not durable yet")
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
 

@@ -11,11 +11,13 @@ from iso4217 import Currency
 from ringback.errors import BadEvent
 from ringback.records import (
     DEAD_LETTER_PAYLOAD_BYTES,
+    INTERNAL_KINDS,
     CartEvent,
     DeadLetter,
     DeadLetterReason,
     EventKind,
     Item,
+    Refs,
     Shopper,
     decoder,
 )
@@ -151,14 +153,26 @@ def salvage_stop(raw: bytes | None, *, key: bytes | None, now: float, limits: In
 def _check_ids(event: CartEvent) -> None:
     if not 0 < len(event.event_id) <= LONGEST_ID or event.event_id.isspace():
         raise _bad_id(event, "event_id", event.event_id)
-    if not 0 < len(event.shopper_id) <= LONGEST_ID or event.shopper_id.isspace():
+    if event.refs is not None:
+        _check_refs(event, event.refs)
+    elif not 0 < len(event.shopper_id) <= LONGEST_ID or event.shopper_id.isspace():
         raise _bad_id(event, "shopper_id", event.shopper_id)
     if not 0 < len(event.source) <= LONGEST_ID or event.source.isspace():
         raise _bad_id(event, "source", event.source)
-    for name in ("cart_id", "session_id", "order_id"):
+    for name in ("cart_id", "session_id", "order_id", "other"):
         given = getattr(event, name)
         if given is not None and not 0 < len(given) <= LONGEST_ID:
             raise _bad_id(event, name, given)
+    if event.kind in INTERNAL_KINDS and event.other is None:
+        raise _wrong(event, f"{event.kind} names no other shopper")
+
+
+def _check_refs(event: CartEvent, refs: Refs) -> None:
+    given = [value for value in msgspec.structs.astuple(refs) if value is not None]
+    if not given:
+        raise BadEvent(DeadLetterReason.NO_SHOPPER, f"event {event.event_id!r} has nothing that tells whose it is")
+    if not all(0 < len(value) <= LONGEST_ID and not value.isspace() for value in given):
+        raise _wrong(event, f"a reference to its shopper is blank or has more than {LONGEST_ID} characters")
 
 
 def _check_time(event: CartEvent, now: float, limits: IngestSettings) -> None:

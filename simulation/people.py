@@ -8,6 +8,8 @@ The mobile ranges for fiction are left out: libphonenumber does not take them fo
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import msgspec
+
 from ringback.records import Consent, Shopper
 
 NO_PHONE_PERCENT = 3
@@ -126,7 +128,9 @@ def person(shopper_id: str, seed: int = 0) -> Shopper:
         phone=phone if reachable else None,
         country=country,
         timezone=home.timezone,
-        consent=Consent(**{channel: _consent(shares, dice) for channel, shares in CONSENT_PERCENT.items()}),
+        consent=msgspec.convert(
+            {channel: _consent(shares, dice) for channel, shares in CONSENT_PERCENT.items()}, Consent
+        ),
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, encode
+from ringback.records import CartEvent, EventKind, encode
 from ringback.schema import cart_event_schema, text
 from ringback.settings import IngestSettings
 from ringback.validation import read_event
@@ -71,4 +71,9 @@ def test_what_the_schema_refuses_is_refused(fields: dict[str, Any]) -> None:
 
 def test_every_field_is_in_it() -> None:
     properties = cart_event_schema()["$defs"]["CartEvent"]["properties"]
-    assert set(properties) == set(CartEvent.__struct_fields__)
+    assert set(properties) == set(CartEvent.__struct_fields__) - {"received_wall", "other", "carried"}
+
+
+def test_what_only_ringback_sends_is_not_in_it() -> None:
+    kinds = cart_event_schema()["$defs"]["EventKind"]["enum"]
+    assert set(kinds) == {kind.value for kind in EventKind} - {"absorbed", "moved", "handed_over"}
