@@ -6,12 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from ringback.errors import SettingsError, Unavailable
-from ringback.records import RETENTION_DAYS, Topic
+from ringback.records import Topic
 from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,17 @@ PATIENCE = 60.0
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
 LINGER_MS = 5
+MOST_BATCH_BYTES = 256 * 1024
+MOST_READ_BYTES = 8 * 1024 * 1024
+
+RETENTION_DAYS: dict[Topic, int] = {
+    Topic.CART_EVENTS: 7,
+    Topic.DECISIONS: 90,
+    Topic.OUTBOX: 7,
+    Topic.CONTACTS: 180,
+    Topic.CONVERSIONS: 180,
+    Topic.DEAD_LETTERS: 7,
+}
 CLOSING_SECONDS = 10.0
 
 
@@ -75,7 +86,9 @@ async def partition_counts(settings: KafkaSettings, *, patience: float) -> dict[
         await admin.close()
 
 
-async def producer(settings: KafkaSettings, *, patience: float = PATIENCE) -> AIOKafkaProducer:
+async def producer(
+    settings: KafkaSettings, *, patience: float = PATIENCE, linger_ms: int = LINGER_MS
+) -> AIOKafkaProducer:
     """A started producer, idempotent and acknowledged by all in-sync replicas; stop it with `close`.
 
     Sends that are under way when the broker goes are repeated until it is back, in order and without duplicates.
@@ -87,11 +100,23 @@ async def producer(settings: KafkaSettings, *, patience: float = PATIENCE) -> AI
             bootstrap_servers=_hosts(settings),
             acks="all",
             enable_idempotence=True,
-            linger_ms=LINGER_MS,
+            linger_ms=linger_ms,
+            max_batch_size=MOST_BATCH_BYTES,
             request_timeout_ms=int(settings.request_timeout * 1000),
         )
 
     return await _started(make, AIOKafkaProducer.stop, settings, patience)
+
+
+def reader(settings: KafkaSettings) -> AIOKafkaConsumer:
+    """A consumer that reads what it is assigned, in large steps; the caller starts and stops it."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=_hosts(settings),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=MOST_READ_BYTES,
+        fetch_max_wait_ms=50,
+    )
 
 
 async def close(producing: AIOKafkaProducer, *, within: float = CLOSING_SECONDS) -> bool:

@@ -25,16 +25,6 @@ class Topic(StrEnum):
     DEAD_LETTERS = "ringback.dead-letters"
 
 
-RETENTION_DAYS: dict[Topic, int] = {
-    Topic.CART_EVENTS: 7,
-    Topic.DECISIONS: 90,
-    Topic.OUTBOX: 7,
-    Topic.CONTACTS: 180,
-    Topic.CONVERSIONS: 180,
-    Topic.DEAD_LETTERS: 7,
-}
-
-
 class Channel(StrEnum):
     """A way to reach a shopper."""
 
@@ -395,7 +385,7 @@ R = TypeVar("R", bound=msgspec.Struct)
 _encoder = msgspec.json.Encoder()
 
 
-def encode(record: msgspec.Struct) -> bytes:
+def encode(record: msgspec.Struct | msgspec.Raw) -> bytes:
     """The wire form of a record."""
     return _encoder.encode(record)
 
