@@ -20,6 +20,8 @@ from ringback.validation import MOST_QUANTITY
 Json = Mapping[str, Any]
 
 LONGEST_TEXT = 200
+# More lines than an event can have within ingest.max_event_bytes.
+MOST_OBJECTS = 10_000
 _LONGEST_ID = 1000
 _LONGEST_NUMBER = 40
 
@@ -68,9 +70,13 @@ def inner(node: Json, name: str) -> Json:
 
 
 def objects(node: Json, name: str) -> list[Json]:
-    """The objects in a field's list."""
+    """The objects in a field's list. Raises `BadEvent` where it has more than `MOST_OBJECTS`."""
     value = node.get(name)
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    if not isinstance(value, list):
+        return []
+    if len(value) > MOST_OBJECTS:
+        raise BadEvent(DeadLetterReason.TOO_LARGE, f"{name} has {len(value)} entries, more than {MOST_OBJECTS}")
+    return [one for one in value if isinstance(one, dict)]
 
 
 def seconds(node: Json, *names: str) -> float | None:

@@ -10,6 +10,8 @@ from ringback.records import DeadLetterReason
 
 # As many as fit into a body of the usual size when each says something; more take too long to be worth it.
 MOST_EVENTS = 10_000
+# What a request says once for all of its events is read again for each of them.
+MOST_SHARED_BYTES = 4 * 1024 * 1024
 
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)")
 _LONE_HALF_BYTES = len(rb"\ud83d")
@@ -41,6 +43,13 @@ def separate(parts: Sequence[msgspec.Raw]) -> list[bytes]:
     if len(parts) > MOST_EVENTS:
         raise BadEvent(DeadLetterReason.TOO_LARGE, f"{len(parts)} events in one request, more than {MOST_EVENTS}")
     return [bytes(part) for part in parts]
+
+
+def bound_shared(size: int, events: int) -> None:
+    """Raise `BadEvent` where the ``size`` bytes that all events of a request share are too many for so many events."""
+    if size * events > MOST_SHARED_BYTES:
+        detail = f"{size} bytes that {events} events share, together more than {MOST_SHARED_BYTES}"
+        raise BadEvent(DeadLetterReason.TOO_LARGE, detail)
 
 
 def unusable(error: Exception) -> BadEvent:

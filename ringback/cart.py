@@ -4,13 +4,21 @@ Used by the stream, by training and by the simulated shop, so that all of them s
 """
 
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Record
+from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, Item, Record
 
 FILLS = frozenset({EventKind.ITEM_ADDED, EventKind.CART_SNAPSHOT, EventKind.CHECKOUT_STARTED})
 CHECKOUT = frozenset({EventKind.CHECKOUT_STARTED, EventKind.CHECKOUT_STEP, EventKind.PAYMENT_FAILED})
+# What becomes known of a shopper without an act of the shopper in the shop.
+PASSIVE = INTERNAL_KINDS | {
+    EventKind.ORDER_CANCELLED,
+    EventKind.ORDER_REFUNDED,
+    EventKind.CONSENT_CHANGED,
+    EventKind.ERASED,
+    EventKind.DATA_REQUESTED,
+}
 
 
-class Cart(Record, frozen=True, kw_only=True):
+class Cart(Record, frozen=True, kw_only=True, gc=False):
     """An open cart. ``snapshot`` is the time of the last full state; an older change may not be added on top of it."""
 
     cart_id: str
@@ -42,11 +50,13 @@ def opens(event: CartEvent) -> bool:
 def apply(cart: Cart | None, event: CartEvent) -> Cart | None:
     """The cart after an event; None while nothing was put into one, and after an order.
 
-    Any event of the shopper counts as activity. Raises `BadEvent` (``mixed_currencies``) when an event's currency is
-    not the cart's.
+    Any event of the shopper but the `PASSIVE` ones counts as activity. Raises `BadEvent` (``mixed_currencies``) when an
+    event's currency is not the cart's.
     """
     if event.kind is EventKind.ORDER_COMPLETED:
         return None
+    if event.kind in PASSIVE:
+        return cart
     if cart is None:
         if not opens(event):
             return None

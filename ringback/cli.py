@@ -87,15 +87,69 @@ def dialer(set_: Set = None, bootstrap: Bootstrap = None, redis: Redis = None, a
 
 
 @app.command()
-def ingest(set_: Set = None, bootstrap: Bootstrap = None, admin_port: AdminPort = None) -> None:
-    """Take events from shops over HTTP.
+def ingest(
+    shop: Annotated[
+        list[str] | None, typer.Option(metavar="PLATFORM:NAME", help="A shop that may send; may be repeated.")
+    ] = None,
+    secret_file: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Its secrets, one a line: one file for each --shop.")
+    ] = None,
+    set_: Set = None,
+    bootstrap: Bootstrap = None,
+    redis: Redis = None,
+    admin_port: AdminPort = None,
+) -> None:
+    """Take events from shops over HTTP, as their platforms send them.
 
-    Example: RINGBACK_INGEST__SECRET=… ringback ingest --set ingest.port=8080
+    Example: ringback ingest --shop shopify:example --secret-file shopify.secret
     """
-    settings = settings_of(set_, kafka__bootstrap=bootstrap, admin__port=admin_port)
+    flags = [*(set_ or []), *_shop_flags(shop or [], secret_file or [])]
+    settings = settings_of(flags, kafka__bootstrap=bootstrap, redis__url=redis, admin__port=admin_port)
     from ingest import server
 
-    asyncio.run(server.run(settings))
+    server.main(settings)
+
+
+def _shop_flags(shops: list[str], files: list[Path]) -> list[str]:
+    if len(shops) != len(files):
+        fail(f"{len(shops)} --shop and {len(files)} --secret-file: expected a file for each shop, in the same order")
+    if dotted := [shop for shop in shops if "." in shop or "=" in shop]:
+        fail(f"--shop {dotted[0]}: expected PLATFORM:NAME, such as shopify:example; names have a-z, 0-9 and -")
+    return [f"ingest.shops.{shop}.secret_file={file}" for shop, file in zip(shops, files, strict=True)]
+
+
+@app.command("send-fixture")
+def send_fixture(
+    name: Annotated[str | None, typer.Argument(metavar="PLATFORM/TOPIC", help="Without it: all there are.")] = None,
+    to: Annotated[str, typer.Option(metavar="URL", help="Where `ringback ingest` listens.")] = "http://127.0.0.1:8080",
+    shop: Annotated[str, typer.Option(metavar="NAME", help="The shop's name in the settings.")] = "example",
+    secret: Annotated[str | None, typer.Option(help="The secret to sign with.")] = None,
+    secret_file: Annotated[Path | None, typer.Option(metavar="FILE", help="A file whose first line it is.")] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="The same text makes the same ids: fixtures that belong together."),
+    ] = None,
+    as_is: Annotated[bool, typer.Option("--as-is", help="Leave ids and times as they are in the fixture.")] = False,
+    set_: Set = None,
+) -> None:
+    """Sign a sample of what a platform sends, send it, and show what Ringback understands of it.
+
+    Example: ringback send-fixture shopify/checkouts-create --secret-file shopify.secret
+    """
+    from ingest import send_fixture as fixtures
+
+    if name is None:
+        for one in fixtures.names():
+            typer.echo(f"{one:44} {fixtures.load(one).description}")
+        return
+    settings = settings_of(set_)
+    order = fixtures.Order(name=name, to=to, shop=shop, secret=secret, secret_file=secret_file, run=run, as_is=as_is)
+    sent = fixtures.send(order, settings)
+    typer.echo(f"POST {sent.url} ({sent.size:,} bytes, signed by {sent.signed_by})")
+    typer.echo(redact(f"{sent.status} {sent.answer}"))
+    typer.echo(f"Ringback understands:\n{sent.understood}")
+    if not sent.ok:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -72,8 +72,19 @@ class IngestOutcome(StrEnum):
 
     ACCEPTED = "accepted"
     DEAD_LETTER = "dead_letter"
+    SPOOLED = "spooled"
+    PING = "ping"
     UNAUTHENTIC = "unauthentic"
+    REJECTED = "rejected"
     UNAVAILABLE = "unavailable"
+
+
+class IngestedAs(StrEnum):
+    """What became of an event."""
+
+    PUBLISHED = "published"
+    REPEATED = "repeated"
+    REFUSED = "refused"
 
 
 class IngestMetrics(ProcessMetrics):
@@ -82,9 +93,20 @@ class IngestMetrics(ProcessMetrics):
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
         self.requests = self._counter("ingest_requests", "Requests received, by outcome.", outcome=IngestOutcome)
+        self.events = self._counter(
+            "ingest_events", "Events of authentic requests, by what became of them.", result=IngestedAs
+        )
         self.dead_letters = self._counter(
             "ingest_dead_letters", "Events that could not be used, by reason.", reason=DeadLetterReason
         )
+        self.bugs = Counter(
+            "ringback_ingest_bugs_total", "Unexpected errors of Ringback's own code.", registry=self.registry
+        )
+        self.spooled = Counter(
+            "ringback_ingest_spooled_total", "Requests that were kept on disk at first.", registry=self.registry
+        )
+        self.spool_records = self._gauge("ingest_spool_requests", "Requests that wait on disk now.")
+        self.spool_bytes = self._gauge("ingest_spool_bytes", "Size of what waits on disk now.")
         self.duration = self._histogram("ingest_request_duration_seconds", "Time to answer a request.", FAST_SECONDS)
 
 
@@ -155,6 +177,11 @@ class StreamMetrics(ProcessMetrics):
         self.recovery = self._gauge(
             "stream_recovery_seconds",
             "How long it last took to load recovered states and read back what was published.",
+        )
+        self.states_read = Counter(
+            "ringback_stream_states_read_total",
+            "States read back from the changelog after the partitions were dealt.",
+            registry=self.registry,
         )
         self.hopper_up = self._gauge("stream_hopper_up", "1 while the hopper can be reached.")
 

@@ -49,6 +49,9 @@ class KafkaSettings(Section):
     partitions: int = Field(6, ge=1, le=1024, description="of every topic keyed by shopper; fixed once topics exist")
     replication: int = Field(1, ge=1, description="replicas of each topic")
     request_timeout: PositiveSeconds = Field(30.0, description="seconds until a send is given up")
+    session_timeout: float = Field(
+        10.0, ge=1.0, description="seconds until a stream worker that is not heard of loses its partitions"
+    )
 
 
 class RedisSettings(Section):
@@ -140,7 +143,12 @@ class StreamSettings(Section):
     store: Literal["memory", "rocksdb"] = Field("memory", description="where states are kept: see docs/scale.md")
     standby: int = Field(0, ge=0, le=3, description="other workers that keep a copy of each partition's states")
     cached_states: int = Field(20_000, ge=100, description="decoded states kept in memory")
-    batch: int = Field(500, ge=1, le=10_000, description="most records that are not durable yet")
+    write_every: Seconds = Field(
+        0.5, le=10.0, description="seconds between writes of states: what changes often is written once"
+    )
+    in_flight: int = Field(
+        8 * 1024 * 1024, ge=1024, description="bytes of records that may be taken before they are durable"
+    )
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
 
 

@@ -20,7 +20,7 @@ import msgspec
 from ingest.fields import Json, inner, json_object, shown, text
 from ingest.ids import digest, event_id, ref
 from ingest.judge import judged
-from ingest.parts import readable, separate, unusable
+from ingest.parts import bound_shared, readable, separate, unusable
 from ingest.products import ItemNames, currency_of, items, products, total
 from ingest.signatures import static_key
 from ingest.source import Parsed, Refused, Shop, Source
@@ -72,8 +72,9 @@ def parse(headers: Mapping[str, str], body: bytes, *, shop: Shop, now: float, li
         whole = _decode_body(readable(body))
     except (ValueError, RecursionError) as error:
         raise unusable(error) from None
-    sender = {name: getattr(whole, name) for name in SENDER}
-    return [_read(raw, place, sender, shop, now, limits) for place, raw in enumerate(separate(whole.events))]
+    sender, events = {name: text(msgspec.structs.asdict(whole), name) for name in SENDER}, separate(whole.events)
+    bound_shared(sum(len(one) for one in sender.values() if one), len(events))
+    return [_read(raw, place, sender, shop, now, limits) for place, raw in enumerate(events)]
 
 
 def _read(raw: bytes, place: int, sender: Json, shop: Shop, now: float, limits: IngestSettings) -> CartEvent | Refused:
@@ -107,7 +108,7 @@ def _kind(name: str, params: Json) -> EventKind:
 def _event_id(name: str, order: str | None, raw: bytes, place: int, sender: Json) -> str:
     if name == "purchase" and order is not None:
         return event_id(name, order)
-    return digest(raw, str(place).encode(), *((text(sender, field) or "").encode() for field in SENDER))
+    return digest(raw, str(place).encode(), *((sender[field] or "").encode() for field in SENDER))
 
 
 def _time(micros: str | None) -> float | None:

@@ -26,7 +26,7 @@ from ingest.contact import consent_at, e164
 from ingest.fields import Json, inner, json_object, quantity, seconds, shown, text
 from ingest.ids import digest, email, ref
 from ingest.judge import judged
-from ingest.parts import readable, split, unusable
+from ingest.parts import bound_shared, readable, split, unusable
 from ingest.products import ItemNames, currency_of, items, products, total
 from ingest.signatures import hmac_sha1_hex, static_key
 from ingest.source import Parsed, Refused, Shop, Source
@@ -105,7 +105,9 @@ def _calls(body: bytes) -> tuple[list[bytes], Json]:
     batch = bytes(whole.batch)
     if not batch:
         return [body], {}
-    return split(batch), {name: getattr(whole, name) for name in _SHARED}
+    calls = split(batch)
+    bound_shared(len(body) - len(batch), len(calls))
+    return calls, {name: getattr(whole, name) for name in _SHARED}
 
 
 def _read(raw: bytes, shared: Json, shop: Shop, now: float, limits: IngestSettings) -> CartEvent | Refused:

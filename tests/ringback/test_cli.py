@@ -17,6 +17,7 @@ COMMANDS = (
     "stream",
     "dialer",
     "ingest",
+    "send-fixture",
     "outreach",
     "replay",
     "train",
@@ -67,6 +68,17 @@ def test_version() -> None:
         (["train", "--out", "model", "--log", str(REES46), "--format", "retailrocket"], "missing: timestamp"),
         (["score", str(REES46), "--format", "rees46", "--model", "missing"], "missing"),
         (["ingest", "--bootstrap", "kafka"], "kafka.bootstrap: expected host:port"),
+        (["ingest", "--shop", "shopify:example"], "1 --shop and 0 --secret-file: expected a file for each shop"),
+        (["ingest", "--shop", "ebay:x", "--secret-file", "s"], "ingest.shops.ebay:x"),
+        (["ingest", "--shop", "shopify:a.b", "--secret-file", "s"], "expected PLATFORM:NAME, such as shopify:example"),
+        (["ingest", "--shop", "shopify:example", "--secret-file", "none"], "ingest.shops.shopify:example.secret_file"),
+        (["send-fixture", "shopify/checkout-create"], "perhaps shopify/checkouts-create"),
+        (["send-fixture", "shopify/checkouts-create"], "nothing to sign with"),
+        (["send-fixture", "ga4/purchase", "--secret", "s", "--to", "ftp://x"], "expected http://host:port"),
+        (
+            ["send-fixture", "ga4/purchase", "--secret", "s", "--to", "http://127.0.0.1:1"],
+            "is `ringback ingest` running",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(arguments: list[str], message: str) -> None:

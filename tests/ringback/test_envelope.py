@@ -42,5 +42,5 @@ def test_records_stay_small_and_an_event_alone_is_not_packed() -> None:
 
 
 def test_what_is_no_array_can_not_be_unpacked() -> None:
-    with pytest.raises(ValueError, match="malformed"):
+    with pytest.raises(ValueError, match="truncated"):
         unpack(b"[1,")
