@@ -87,9 +87,10 @@ def update(state: FeatureState, event: CartEvent) -> FeatureState:
     """The state after an event; defined for every event.
 
     A visit ends with more than 30 minutes of silence or another session id. An event from before the visit counts as a
-    cart or an order, and leaves the visit as it is. An opt-out is no visit: it may come by telephone.
+    cart or an order, and leaves the visit as it is. An opt-out is no visit: it may come by telephone; nor is what the
+    shop or the platform tells of a shopper.
     """
-    if event.kind is EventKind.OPTED_OUT:
+    if event.kind is EventKind.OPTED_OUT or event.kind in carts.PASSIVE:
         return state
     bought = event.kind is EventKind.ORDER_COMPLETED
     carts_so_far, cart = state.carts, state.cart

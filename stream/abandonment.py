@@ -43,9 +43,19 @@ class DueCarts:
 
     _due: dict[bytes, float] = field(default_factory=dict)
     _heap: list[tuple[float, bytes]] = field(default_factory=list)
+    _is_heap: bool = True
 
     def __len__(self) -> int:
         return len(self._due)
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._due
+
+    def load(self, key: bytes, due: float) -> None:
+        """Set when the cart of a shopper who is not here yet becomes due; cheap for many, one after the other."""
+        self._due[key] = due
+        self._heap.append((due, key))
+        self._is_heap = False
 
     def put(self, key: bytes, due: float | None) -> None:
         """Set when a shopper's cart becomes due; None when nothing waits."""
@@ -53,13 +63,21 @@ class DueCarts:
             self._due.pop(key, None)
         elif self._due.get(key) != due:
             self._due[key] = due
+            if not self._is_heap:
+                self._order()
             heapq.heappush(self._heap, (due, key))
 
     def pop(self, until: float) -> tuple[float, bytes] | None:
         """Take the earliest cart that is due at ``until``; equal times in the order of their keys."""
+        if not self._is_heap:
+            self._order()
         while self._heap and self._heap[0][0] <= until:
             due, key = heapq.heappop(self._heap)
             if self._due.get(key) == due:
                 del self._due[key]
                 return due, key
         return None
+
+    def _order(self) -> None:
+        heapq.heapify(self._heap)
+        self._is_heap = True

@@ -7,7 +7,6 @@ from typing import Any
 
 from faust.types import TP, StreamT
 
-from ringback.records import Topic
 from stream.app import StreamApp
 from stream.flush import Flusher, Revoked
 from stream.processor import Processor, Record
@@ -21,11 +20,11 @@ Take = Callable[[Record, Callable[[], None]], Awaitable[None]]
 
 def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> None:
     """Declare the agents, the flusher and the clock."""
-    app = stream_app.app
+    app, topic = stream_app.app, stream_app.cart_events.get_topic_name()
 
     @app.agent(stream_app.cart_events)
     async def follow_carts(stream: StreamT[bytes]) -> None:
-        await _follow(stream, processor.cart_event)
+        await _follow(stream, processor.cart_events)
 
     @app.agent(stream_app.contacts)
     async def follow_contacts(stream: StreamT[bytes]) -> None:
@@ -35,8 +34,11 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
         while not app.should_stop:
             await app.sleep(TICK_SECONDS)
             processor.beat = time.monotonic()
-            if not (app.rebalancing or app.in_recovery):
-                processor.tick(await _idle_partitions(app, processor))
+            if app.rebalancing:
+                # The deal waits until all that was taken is acknowledged.
+                processor.nudge()
+            elif not app.in_recovery:
+                processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
 
     async def flush() -> None:
         try:
@@ -59,16 +61,22 @@ async def _follow(stream: Any, take: Take) -> None:
             log.info("left a record: partition %s is not ours", revoked)
 
 
-async def _idle_partitions(app: Any, processor: Processor) -> list[int]:
+async def _idle_partitions(app: Any, topic: str, processor: Processor) -> list[int]:
     """The partitions of the cart events in which every record has been taken."""
     consumer = app.consumer
-    waiting = {message.partition for message in consumer.unacked if message.topic == Topic.CART_EVENTS}
+    waiting = {message.partition for message in consumer.unacked if message.topic == topic}
     idle = []
     for number in processor.partitions:
-        tp = TP(Topic.CART_EVENTS.value, number)
+        tp = TP(topic, number)
         end, position = consumer.highwater(tp), await consumer.position(tp)
         lag = max(0, end - position) if end is not None and position is not None else 0
         processor.metrics.lag.labels(str(number)).set(lag)
         if end is not None and position is not None and position >= end and number not in waiting:
             idle.append(number)
     return idle
+
+
+def _committed(app: Any, topic: str) -> dict[int, int]:
+    """By partition of the cart events, the offset from which a worker would go on after a crash."""
+    offsets = app.consumer._committed_offset  # noqa: SLF001 - asking Kafka four times a second would be dear
+    return {tp.partition: offset for tp, offset in offsets.items() if tp.topic == topic and offset}

@@ -8,6 +8,7 @@ from faust.types import TopicT
 from ringback.records import Topic
 from ringback.settings import Settings
 from stream.table import ShopperTable
+from stream.transport import QuietMonitor, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,8 @@ class StreamApp:
     table: ShopperTable
 
 
-def create(settings: Settings) -> StreamApp:
-    """Declare the app. Nothing is started or connected."""
+def create(settings: Settings, cart_events: str = Topic.CART_EVENTS) -> StreamApp:
+    """Declare the app, which takes events from the topic ``cart_events``. Nothing is started or connected."""
     stream = settings.stream
     app = faust.App(
         stream.app_id,
@@ -39,26 +40,36 @@ def create(settings: Settings) -> StreamApp:
         producer_acks=-1,
         producer_linger=0.005,
         producer_request_timeout=settings.kafka.request_timeout,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=2.0,
+        broker_session_timeout=settings.kafka.session_timeout,
+        broker_heartbeat_interval=min(2.0, settings.kafka.session_timeout / 5),
         broker_max_poll_interval=300.0,
         broker_max_poll_records=500,
         broker_commit_interval=1.0,
         broker_commit_every=5000,
         stream_wait_empty=True,
-        # Standby replicas do nothing for tables in memory: a failover reads the whole changelog all the same.
-        table_standby_replicas=0,
+        table_standby_replicas=stream.standby,
         Table=ShopperTable,
+        Monitor=QuietMonitor,
     )
+    app.transport = Transport(app.conf.broker_consumer, app)
     raw: faust.Schema[bytes, bytes] = faust.Schema(
         key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
     )
-    table = app.Table("shoppers", key_type=bytes, value_type=bytes, partitions=settings.kafka.partitions)
+    folder = stream.data_dir / "states" if stream.store == "rocksdb" else None
+    table = app.Table(
+        "shoppers",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=settings.kafka.partitions,
+        options={"folder": folder},
+        # What is read for a standby copy is put there at once, not when a thousand have come together.
+        standby_buffer_size=1,
+    )
     if not isinstance(table, ShopperTable):
         raise TypeError("faust.App ignored its setting Table")
     return StreamApp(
         app=app,
-        cart_events=app.topic(Topic.CART_EVENTS.value, schema=raw, partitions=settings.kafka.partitions),
+        cart_events=app.topic(str(cart_events), schema=raw, partitions=settings.kafka.partitions),
         contacts=app.topic(Topic.CONTACTS.value, schema=raw, partitions=settings.kafka.partitions),
         table=table,
     )

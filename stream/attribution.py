@@ -2,19 +2,54 @@
 
 An order counts for the last contact that reached the shopper after the decision, when it follows within the window.
 Orders of the holdout, and of treated shoppers whom nobody reached, are recorded too, without a channel: the lift is
-what all treated shoppers bought against what the holdout bought.
+what all treated shoppers bought against what the holdout bought. What is given back of an order is no longer won.
 """
 
+from typing import Literal
+
+import msgspec
+
 from ringback.records import Conversion
-from stream.carts import ShopperState
+from stream.carts import Returned, ShopperState
+from stream.history import REMEMBERED_ORDERS, Order
+
+Arm = Literal["treated", "holdout"]
 
 
-def attribute(shopper_id: str, state: ShopperState, window: float) -> Conversion | None:
-    """The conversion of the shopper's last order; None without a decision within ``window`` seconds before it."""
-    order, decided, reached = state.order, state.decided, state.reached
-    if order is None or decided is None:
-        return None
-    if not 0 <= order.time - decided.time <= window:
+def attributed(shopper_id: str, state: ShopperState, window: float) -> tuple[ShopperState, list[Conversion], list[Arm]]:
+    """The state with the conversions of its last orders, those that are to be published, and the arms of new ones.
+
+    A conversion is published again when it becomes known that a contact won it, or that the order is worth something
+    else. ``window`` is in seconds.
+    """
+    held = {conversion.order_id: conversion for conversion in state.conversions}
+    made: list[Conversion] = []
+    arms: list[Arm] = []
+    for order in state.orders:
+        before = held.get(order.order_id)
+        after = attribute(shopper_id, state, order, window)
+        if before is not None and (after is None or (after.channel is None and before.channel is not None)):
+            after = before
+        if after is None:
+            continue
+        after = msgspec.structs.replace(
+            after, value=_value_left(order, state.returned), currency=order.currency, ordered=order.time
+        )
+        if before is None:
+            arms.append(after.arm)
+        if after != before:
+            made.append(after)
+            held[order.order_id] = after
+    if not made:
+        return state, [], []
+    conversions = tuple(held.values())[-REMEMBERED_ORDERS:]
+    return msgspec.structs.replace(state, conversions=conversions), made, arms
+
+
+def attribute(shopper_id: str, state: ShopperState, order: Order, window: float) -> Conversion | None:
+    """The conversion of one order; None without a decision within ``window`` seconds before it."""
+    decided, reached = state.decided, state.reached
+    if decided is None or not 0 <= order.time - decided.time <= window:
         return None
     won = (
         decided.arm == "treated"
@@ -36,3 +71,10 @@ def attribute(shopper_id: str, state: ShopperState, window: float) -> Conversion
         decided=decided.time,
         window=window,
     )
+
+
+def _value_left(order: Order, returned: tuple[Returned, ...]) -> int:
+    for back in returned:
+        if back.order_id == order.order_id:
+            return 0 if back.cancelled else max(0, order.value - back.amount)
+    return order.value

@@ -1,39 +1,44 @@
 """The state of one shopper: what is in the cart, whether it was judged, bought, and who was reached. Pure.
 
-Everything here is idempotent. An event at or before the offset that the state already covers changes nothing, and so
+Everything here is idempotent. An event at or before the place that the state already covers changes nothing, and so
 does an event whose id was seen lately; so a worker may read the same records again after a crash.
 """
 
 from hashlib import blake2b
+from struct import Struct
 from typing import Literal
 
 import msgspec
 
-from ringback import cart as cart_rules
-from ringback.cart import Cart
+from ringback.cart import PASSIVE, Cart
 from ringback.errors import BadEvent
 from ringback.records import (
     CartEvent,
     Channel,
-    Consent,
     ContactEvent,
     ContactKind,
-    DeadLetterReason,
+    Conversion,
     Decision,
     EventKind,
-    Record,
     Route,
     Shopper,
 )
-from scoring import features
 from scoring.features import FeatureState
+from stream import details, history
+from stream.details import Details
+from stream.history import History, Order
 
 REMEMBERED_EVENTS = 32
-REMEMBERED_CARTS = 4
+FINGERPRINT_BYTES = 8
 REACHED = frozenset({ContactKind.CONNECTED, ContactKind.SENT})
+NEVER = float("-inf")
 
 
-class Decided(Record, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
+    """Base of what a state is made of: arrays of values, without names."""
+
+
+class Decided(Part, frozen=True, kw_only=True, gc=False):
     """What attribution must know of the last decision by which the shopper could be contacted."""
 
     decision_id: str
@@ -43,7 +48,7 @@ class Decided(Record, frozen=True, kw_only=True):
     called: bool = False
 
 
-class Reached(Record, frozen=True, kw_only=True):
+class Reached(Part, frozen=True, kw_only=True, gc=False):
     """The last contact in which the shopper was reached."""
 
     contact_id: str
@@ -51,88 +56,215 @@ class Reached(Record, frozen=True, kw_only=True):
     time: float
 
 
-class Order(Record, frozen=True, kw_only=True):
-    """The shopper's last order."""
+class Returned(Part, frozen=True, kw_only=True, gc=False):
+    """What was given back of an order, minor units: all of it when it was cancelled."""
 
     order_id: str
-    time: float
-    value: int
-    currency: str
+    amount: int = 0
+    cancelled: bool = False
 
 
-class ShopperState(Record, frozen=True, kw_only=True):
+class Waiting(Part, frozen=True, kw_only=True, gc=False):
+    """The beginning of a `ShopperState`: all that must be known of it after a recovery; see `decode_waiting`.
+
+    ``waiting_since`` is the last activity of an open cart that was not judged, None where nothing waits to be judged.
+    ``last_time`` is the newest event's time, and ``lag`` how long after it that event arrived.
+    """
+
+    waiting_since: float | None = None
+    last_time: float = NEVER
+    lag: float = 0.0
+
+
+class ShopperState(Waiting, frozen=True, kw_only=True, gc=False):
     """Everything that is known of one shopper; stored under the shopper's id.
 
-    ``offset`` and ``contact_offset`` are the last records applied, of the two topics that change a state. ``judged``
-    is when the cart was last found due, None while it waits. ``marks`` are ends of the output topics' partitions before
-    this state was written; see `stream.flush`.
+    ``offset`` and ``index`` are the last event applied, and ``contact_offset`` the last contact. ``judged`` is when the
+    open cart was last found due. ``seen`` are the fingerprints of the last events, one after the other. What is known
+    under another id since two shoppers turned out to be one (`stream.merge`) is told by ``moved_to``; ``aliases`` are
+    the other ids of this shopper, and ``joined`` those of them whose states are in this one.
     """
 
     offset: int = -1
+    index: int = -1
     contact_offset: int = -1
-    marks: tuple[int, int] = (0, 0)
-    seen: tuple[int, ...] = ()
-    last_time: float = float("-inf")
-    lag: float = 0.0
-    features: FeatureState = features.EMPTY
-    cart: Cart | None = None
     judged: float | None = None
-    shopper: Shopper | None = None
-    opted_out: bool = False
     replay: bool = False
-    bought_carts: tuple[str, ...] = ()
+    opted_out: bool = False
+    seen: bytes = b""
+    history: History = history.EMPTY
+    details: Details | None = None
     decided: Decided | None = None
     reached: Reached | None = None
-    order: Order | None = None
-    attributed: bool = False
+    returned: tuple[Returned, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
+    erased: float | None = None
+    moved_to: str | None = None
+    aliases: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+
+    @property
+    def cart(self) -> Cart | None:
+        """The open cart."""
+        return self.history.head.cart
+
+    @property
+    def features(self) -> FeatureState:
+        """What the model's features are computed from."""
+        return self.history.head.features
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The last orders, oldest first."""
+        return self.history.head.orders
+
+    @property
+    def shopper(self) -> Shopper | None:
+        """Who it is, as far as the shop told."""
+        return None if self.details is None else self.details.shopper
 
 
 EMPTY = ShopperState()
 
-
-def is_repeated(state: ShopperState, event: CartEvent, offset: int) -> bool:
-    """Whether an event was applied already: by its offset, its id, or an order's id."""
-    if offset <= state.offset or _fingerprint(event) in state.seen:
-        return True
-    return (
-        event.kind is EventKind.ORDER_COMPLETED
-        and state.order is not None
-        and state.order.order_id == (event.order_id or event.event_id)
-    )
+# Version of the form, then the ends of the two output partitions before the state was written: see `stream.flush`.
+_HEADER = Struct("<Bqq")
+_FORM = 1
+_encoder = msgspec.msgpack.Encoder()
+_decode_state = msgspec.msgpack.Decoder(ShopperState).decode
+_decode_waiting = msgspec.msgpack.Decoder(Waiting).decode
 
 
-def follow(state: ShopperState, event: CartEvent, offset: int, lag: float) -> ShopperState:
-    """The state after an event that is not repeated.
+def encode_state(state: ShopperState, marks: tuple[int, int] = (0, 0)) -> bytes:
+    """The form in which a state is stored. ``marks`` are ends of the output topics' partitions, see `stream.flush`."""
+    return _HEADER.pack(_FORM, *marks) + _encoder.encode(state)
 
-    ``lag`` is how long after its own time the event arrived, seconds. A purchase is sticky: an event about a bought
-    cart raises `BadEvent` (``cart_already_bought``); so does one in another currency than its cart's
-    (``mixed_currencies``).
+
+def decode_state(raw: bytes) -> ShopperState:
+    """The state in stored bytes. Raises `ValueError` when they are of another version of Ringback."""
+    _check_form(raw)
+    return _decode_state(memoryview(raw)[_HEADER.size :])
+
+
+def decode_waiting(raw: bytes) -> Waiting:
+    """The beginning of the state in stored bytes, without a look at the rest. Raises as `decode_state` does."""
+    _check_form(raw)
+    return _decode_waiting(memoryview(raw)[_HEADER.size :])
+
+
+def decode_marks(raw: bytes) -> tuple[int, int]:
+    """The marks with which a state was stored. Raises as `decode_state` does."""
+    _check_form(raw)
+    _, decisions, conversions = _HEADER.unpack_from(raw)
+    return decisions, conversions
+
+
+def _check_form(raw: bytes) -> None:
+    if len(raw) <= _HEADER.size or raw[0] != _FORM:
+        raise ValueError(
+            f"a stored state begins with {raw[:1]!r}, not with form {_FORM}: it is of another version of Ringback; "
+            "start the stream under another kafka.group, so that it has a changelog of its own"
+        )
+
+
+def fingerprint(event: CartEvent) -> bytes:
+    """What an event is recognised by when it comes again."""
+    return blake2b(f"{event.source}\0{event.event_id}".encode(), digest_size=FINGERPRINT_BYTES).digest()
+
+
+def is_repeated(state: ShopperState, print_: bytes, offset: int, index: int) -> bool:
+    """Whether an event was applied already: by its place in the log or by its fingerprint."""
+    return (offset, index) <= (state.offset, state.index) or has_seen(state.seen, print_)
+
+
+def has_seen(seen: bytes, print_: bytes) -> bool:
+    """Whether a fingerprint is among those of the last events."""
+    at = seen.find(print_)
+    while at % FINGERPRINT_BYTES and at != -1:
+        at = seen.find(print_, at + 1)
+    return at != -1
+
+
+def follow(
+    state: ShopperState, event: CartEvent, print_: bytes, offset: int, index: int, lag: float
+) -> tuple[ShopperState, BadEvent | None]:
+    """The state after an event that is not repeated, and why the event does not count for the cart, if it does not.
+
+    ``lag`` is how long after its own time the event arrived, seconds. Handing over (`stream.merge`), erasure and
+    the values of orders that were given back are others' business.
     """
-    _refuse_bought(state, event)
-    cart = cart_rules.apply(state.cart, event)
-    ordered = event.kind is EventKind.ORDER_COMPLETED
-    newest = event.time >= state.last_time
+    past, refusal, judged, replay = state.history, None, state.judged, state.replay
+    last_time = state.last_time
+    newest = event.time >= last_time
+    if newest:
+        last_time = event.time
+    else:
+        lag = state.lag
+    if event.kind not in PASSIVE:
+        past, refusal = history.extended(past, event)
+        if newest:
+            replay = event.replay
+        if past.head.cart is None:
+            judged = None
+    told = event.shopper
+    after = msgspec.structs.replace(
+        state,
+        waiting_since=waiting_since(past.head.cart, judged),
+        last_time=last_time,
+        lag=lag,
+        offset=offset,
+        index=index,
+        judged=judged,
+        replay=replay,
+        opted_out=state.opted_out or event.kind is EventKind.OPTED_OUT,
+        seen=_remembered(state.seen, print_),
+        history=past,
+        details=state.details if told is None else details.told(state.details, told, event.time),
+    )
+    return after, refusal
+
+
+def waiting_since(cart: Cart | None, judged: float | None) -> float | None:
+    """From when a cart waits to be judged: its last activity, if that is not before it was ``judged`` last."""
+    if cart is None or not cart.lines or (judged is not None and cart.last_activity < judged):
+        return None
+    return cart.last_activity
+
+
+def has_come_back(before: ShopperState, after: ShopperState) -> bool:
+    """Whether what happened shows that a shopper whose cart was judged is in the shop again."""
+    judged, cart, now = before.judged, before.cart, after.cart
+    if judged is None or cart is None or now is None:
+        return False
+    return cart.last_activity < judged <= now.last_activity
+
+
+def moved_on(state: ShopperState, event: CartEvent, print_: bytes, offset: int, index: int) -> ShopperState:
+    """The state after an event that changes nothing in it but what was applied last."""
     return msgspec.structs.replace(
         state,
-        offset=offset,
-        seen=(*state.seen[1 - REMEMBERED_EVENTS :], _fingerprint(event)),
         last_time=max(state.last_time, event.time),
-        lag=lag if newest else state.lag,
-        features=features.update(state.features, event),
-        cart=cart,
-        judged=None if cart is None or comes_back(state, event) else state.judged,
-        shopper=_merged(state.shopper, event.shopper),
-        opted_out=state.opted_out or event.kind is EventKind.OPTED_OUT,
-        replay=event.replay,
-        bought_carts=_bought(state, event) if ordered else state.bought_carts,
-        order=_order(state, event) if ordered else state.order,
-        attributed=False if ordered else state.attributed,
+        offset=offset,
+        index=index,
+        seen=_remembered(state.seen, print_),
     )
 
 
-def comes_back(state: ShopperState, event: CartEvent) -> bool:
-    """Whether an event shows that a shopper whose cart was judged is in the shop again."""
-    return state.judged is not None and event.time >= state.judged
+def emptied(state: ShopperState) -> ShopperState:
+    """What stays when a shopper is forgotten: nothing personal, but that nobody may call, and what was applied last."""
+    return ShopperState(
+        last_time=state.last_time,
+        lag=state.lag,
+        offset=state.offset,
+        index=state.index,
+        contact_offset=state.contact_offset,
+        opted_out=state.opted_out,
+        erased=state.erased,
+    )
+
+
+def last_known(state: ShopperState) -> float:
+    """When the shopper was last heard of or reached; minus infinity: never."""
+    return state.last_time if state.reached is None else max(state.last_time, state.reached.time)
 
 
 def judge(state: ShopperState, decision: Decision) -> ShopperState:
@@ -146,7 +278,13 @@ def judge(state: ShopperState, decision: Decision) -> ShopperState:
             arm=decision.arm,
             called=decision.route is Route.VOICE,
         )
-    return msgspec.structs.replace(state, judged=decision.time, decided=decided)
+    return msgspec.structs.replace(
+        state,
+        waiting_since=None,
+        judged=decision.time,
+        decided=decided,
+        history=history.settled(state.history),
+    )
 
 
 def contacted(state: ShopperState, contact: ContactEvent, offset: int) -> ShopperState:
@@ -158,61 +296,12 @@ def contacted(state: ShopperState, contact: ContactEvent, offset: int) -> Shoppe
     return msgspec.structs.replace(state, contact_offset=offset, reached=reached, opted_out=opted_out)
 
 
-def due_at(state: ShopperState, abandon_after: float) -> float | None:
+def due_at(state: Waiting, abandon_after: float) -> float | None:
     """When the cart becomes due if nothing more happens; None without an open cart, or when it was judged."""
-    if state.cart is None or not state.cart.lines or state.judged is not None:
-        return None
-    return state.cart.last_activity + abandon_after
+    return None if state.waiting_since is None else state.waiting_since + abandon_after
 
 
-def _refuse_bought(state: ShopperState, event: CartEvent) -> None:
-    if event.kind not in cart_rules.FILLS and event.kind not in cart_rules.CHECKOUT:
-        return
-    same_cart = event.cart_id is not None and event.cart_id in state.bought_carts
-    before_order = state.cart is None and state.order is not None and event.time <= state.order.time
-    if same_cart or before_order:
-        when = state.order.time if state.order else 0.0
-        detail = f"cart {event.cart_id or 'of this shopper'} was bought at {when:.0f}; a purchase is final"
-        raise BadEvent(DeadLetterReason.CART_ALREADY_BOUGHT, detail)
-
-
-def _merged(known: Shopper | None, told: Shopper | None) -> Shopper | None:
-    if known is None or told is None:
-        return told or known
-    return Shopper(
-        name=told.name or known.name,
-        phone=told.phone or known.phone,
-        country=told.country or known.country,
-        timezone=told.timezone or known.timezone,
-        consent=_merged_consent(known.consent, told.consent),
-    )
-
-
-def _merged_consent(known: Consent | None, told: Consent | None) -> Consent | None:
-    if known is None or told is None:
-        return told or known
-    return Consent(
-        voice=known.voice if told.voice is None else told.voice,
-        sms=known.sms if told.sms is None else told.sms,
-        chat=known.chat if told.chat is None else told.chat,
-    )
-
-
-def _bought(state: ShopperState, event: CartEvent) -> tuple[str, ...]:
-    carts = {cart_id: None for cart_id in (event.cart_id, state.cart.cart_id if state.cart else None) if cart_id}
-    return (*state.bought_carts, *carts)[-REMEMBERED_CARTS:]
-
-
-def _order(state: ShopperState, event: CartEvent) -> Order:
-    lines = sum(item.unit_price * item.quantity for item in event.items)
-    return Order(
-        order_id=event.order_id or event.event_id,
-        time=event.time,
-        value=event.value if event.value is not None else lines or (state.cart.value if state.cart else 0),
-        currency=event.currency or (state.cart.currency if state.cart else None) or "",
-    )
-
-
-def _fingerprint(event: CartEvent) -> int:
-    digest = blake2b(f"{event.source}\0{event.event_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
+def _remembered(seen: bytes, print_: bytes) -> bytes:
+    if len(seen) >= REMEMBERED_EVENTS * FINGERPRINT_BYTES:
+        seen = seen[FINGERPRINT_BYTES:]
+    return seen + print_

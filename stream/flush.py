@@ -5,26 +5,28 @@
 3. Write the states to the changelog, and wait for Kafka.
 4. Only then acknowledge the records whose effects these are.
 
-While one flush is under way the next records are taken and scored; what has gathered by then is flushed together. What
-is not there (Kafka, Redis) is waited for: soon no more records are taken, and nothing is lost.
+The first two steps are taken at once, the last two every `stream.write_every` seconds: a shopper who does ten things in
+that time costs one write. While all this is under way the next records are taken and scored. What is not there (Kafka,
+Redis) is waited for: soon no more records are taken, and nothing is lost.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-import msgspec
 from aiokafka.errors import KafkaError
 
 from dialer.hopper import Hopper, Offer
 from ringback.clock import Clock
 from ringback.errors import Unavailable
 from ringback.metrics import StreamMetrics
-from ringback.records import Lead, Route, Topic, encode
+from ringback.records import Lead, Topic
+from stream.following import Asked, Following
 from stream.outputs import ONCE, Marks, Output, Outputs, identity
-from stream.partition import Effects, Withdrawal
+from stream.partition import Withdrawal
 from stream.table import ShopperTable
 
 log = logging.getLogger(__name__)
@@ -46,11 +48,26 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The effects of some records, by partition, and what to call when they are durable."""
+    """The effects of some records, by partition, and what to call when they are durable: first ``settled``.
+
+    ``urgent`` asks for that at once: there is no room for more.
+    """
 
     generation: int
-    effects: dict[int, Effects]
+    effects: dict[int, Asked]
     acknowledge: list[Callable[[], None]]
+    settled: Callable[[], None]
+    urgent: bool = False
+
+
+@dataclass(slots=True)
+class Unwritten:
+    """What was published, and what of it was not written yet. ``marks`` are the ends before any of it was published."""
+
+    marks: dict[int, Marks] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
+    works: list[Work] = field(default_factory=list)
+    changes: dict[int, dict[bytes, Any]] = field(default_factory=dict)
 
 
 class Flusher:
@@ -61,23 +78,28 @@ class Flusher:
 
     def __init__(
         self,
+        following: Following,
         table: ShopperTable,
         hopper: Hopper,
         outputs: Outputs,
         metrics: StreamMetrics,
         clock: Clock,
         assignment: Callable[[], Assignment],
+        write_every: float,
     ) -> None:
         self.hopper_up = True
         self.busy_since: float | None = None
+        self._following = following
         self._table = table
         self._hopper = hopper
         self._outputs = outputs
         self._metrics = metrics
         self._clock = clock
         self._assignment = assignment
+        self._write_every = write_every
         self._marks: dict[int, Marks] = {}
         self._published: dict[int, set[str]] = {}
+        self._unwritten = Unwritten()
         metrics.hopper_up.set(1)
 
     async def take_over(self, marks: dict[int, Marks]) -> None:
@@ -85,61 +107,80 @@ class Flusher:
         self._marks, self._published = {}, {}
         for number, newest in marks.items():
             await self._read_back(number, newest)
+        self._unwritten = Unwritten(dict(self._marks))
 
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
-        """Flush what ``gather`` returns, again and again, until cancelled."""
+        """Flush what ``gather`` returns, again and again, until cancelled. It must return a few times a second."""
         while True:
             self.busy_since = None
             work = await gather()
             self.busy_since = time.monotonic()
             try:
-                for number, effects in sorted(work.effects.items()):
-                    await self._flush(number, effects, work.generation)
+                await self._flush(work)
             except Revoked as revoked:
-                log.info("left %d records: partition taken away (%s)", len(work.acknowledge), revoked)
-            else:
-                for acknowledge in work.acknowledge:
-                    acknowledge()
+                log.info("left what was not written: the partitions are dealt anew (%s)", revoked)
+                self._unwritten = Unwritten(dict(self._marks))
 
-    async def _flush(self, number: int, effects: Effects, generation: int) -> None:
-        self._check(number, generation)
-        before = self._marks[number]
-        await self._publish(number, effects, generation)
-        published = time.time()
-        for decision in effects.decisions:
-            self._metrics.due_to_decision.observe(max(0.0, published - decision.due_wall))
-        for change in effects.hopper:
-            await self._update_hopper(change, number, generation)
-        await self._write_states(number, effects, before, generation)
-        self._observe(effects)
+    async def _flush(self, work: Work) -> None:
+        self._check(work)
+        await self._publish(work)
+        unwritten = self._unwritten
+        for number, effects in work.effects.items():
+            self._following.published(effects)
+            for change in effects.hopper:
+                await self._update_hopper(change, work)
+            unwritten.changes.setdefault(number, {}).update(self._following.changes(effects))
+        unwritten.works.append(work)
+        due = time.monotonic() - unwritten.since >= self._write_every
+        if due or work.urgent or self._assignment().rebalancing:
+            await self._write(work, unwritten)
 
-    def _check(self, number: int, generation: int) -> None:
-        if number not in self._marks or self._assignment().generation != generation:
-            raise Revoked(f"{number} of deal {generation}")
+    async def _write(self, work: Work, unwritten: Unwritten) -> None:
+        await self._write_states(work, unwritten)
+        # What is acknowledged is not read again: only in the deal whose states were written may it be.
+        self._check(work)
+        self._unwritten = Unwritten(dict(self._marks))
+        for written in unwritten.works:
+            written.settled()
+            for effects in written.effects.values():
+                self._following.durable(effects)
+            for acknowledge in written.acknowledge:
+                acknowledge()
 
-    async def _wait(self, number: int, generation: int) -> None:
+    def _check(self, work: Work) -> None:
+        if self._assignment().generation != work.generation or not work.effects.keys() <= self._marks.keys():
+            raise Revoked(f"deal {work.generation} is over")
+
+    async def _wait(self, work: Work) -> None:
         """Wait before another attempt; while the partitions are dealt anew, leave it to the new owner: `Revoked`."""
         self.busy_since = time.monotonic()
         await asyncio.sleep(RETRY_SECONDS)
-        self._check(number, generation)
+        self._check(work)
         if self._assignment().rebalancing:
-            raise Revoked(f"{number} of deal {generation}")
+            raise Revoked(f"deal {work.generation} ends")
 
-    async def _publish(self, number: int, effects: Effects, generation: int) -> None:
-        waiting = _outputs(number, effects)
-        while waiting := self._unpublished(number, waiting):
+    async def _publish(self, work: Work) -> None:
+        waiting = [
+            output
+            for number, effects in sorted(work.effects.items())
+            for output in self._following.outputs(number, effects)
+        ]
+        while waiting := self._unpublished(waiting):
             try:
                 ends = await self._outputs.publish(waiting)
             except KafkaError as error:
-                log.warning(
-                    "partition %d: Kafka did not take %d records (%r); trying again", number, len(waiting), error
-                )
-                await self._wait(number, generation)
+                log.warning("Kafka did not take %d records (%r); trying again", len(waiting), error)
+                await self._wait(work)
                 await self._outputs.stop()
-                await self._read_back(number, self._marks[number])
+                for number in work.effects:
+                    await self._read_back(number, self._marks[number])
             else:
-                decisions, conversions = self._marks[number]
-                self._marks[number] = (ends.get(Topic.DECISIONS, decisions), ends.get(Topic.CONVERSIONS, conversions))
+                for number in work.effects:
+                    decisions, conversions = self._marks[number]
+                    self._marks[number] = (
+                        ends.get((Topic.DECISIONS, number), decisions),
+                        ends.get((Topic.CONVERSIONS, number), conversions),
+                    )
                 return
 
     async def _read_back(self, number: int, marks: Marks) -> None:
@@ -152,13 +193,14 @@ class Flusher:
             else:
                 return
 
-    def _unpublished(self, number: int, waiting: list[Output]) -> list[Output]:
-        published = self._published[number]
-        if not published:
-            return waiting
-        return [out for out in waiting if out.topic not in ONCE or identity(out.record) not in published]
+    def _unpublished(self, waiting: list[Output]) -> list[Output]:
+        return [out for out in waiting if out.topic not in ONCE or not self._is_published(out)]
 
-    async def _update_hopper(self, change: Lead | Withdrawal, number: int, generation: int) -> None:
+    def _is_published(self, out: Output) -> bool:
+        published = self._published.get(out.partition or 0)
+        return bool(published) and identity(out.record) in (published or ())
+
+    async def _update_hopper(self, change: Lead | Withdrawal, work: Work) -> None:
         while True:
             try:
                 if isinstance(change, Withdrawal):
@@ -169,7 +211,7 @@ class Flusher:
                         self._metrics.hopper_refused.labels(offer.value).inc()
             except Unavailable as error:
                 self._hopper_is(up=False, why=error)
-                await self._wait(number, generation)
+                await self._wait(work)
             else:
                 self._hopper_is(up=True)
                 return
@@ -183,47 +225,24 @@ class Flusher:
         self.hopper_up = up
         self._metrics.hopper_up.set(up)
 
-    async def _write_states(self, number: int, effects: Effects, marks: Marks, generation: int) -> None:
-        while effects.states:
-            try:
-                writes = [
-                    await self._table.write(number, key, encode(msgspec.structs.replace(state, marks=marks)))
-                    for key, state in effects.states.items()
-                ]
-                await asyncio.gather(*writes)
-            except KafkaError as error:
-                log.warning("partition %d: Kafka did not take the states (%r); trying again", number, error)
-                await self._wait(number, generation)
-            else:
-                return
-
-    def _observe(self, effects: Effects) -> None:
-        metrics = self._metrics
-        for kind, count in effects.events.items():
-            metrics.events.labels(kind.value).inc(count)
-        metrics.repeated.inc(effects.repeated)
-        for letter in effects.dead_letters:
-            metrics.dead_letters.labels(letter.reason).inc()
-        for decision in effects.decisions:
-            metrics.carts_abandoned.inc()
-            metrics.scores.observe(decision.score)
-            metrics.decisions.labels(decision.route.value, decision.reason.value, decision.arm).inc()
-            if decision.route is not Route.NONE:
-                metrics.eligible.labels(decision.arm).inc()
-        for arm in effects.ordered:
-            metrics.ordered.labels(arm).inc()
-        for conversion in effects.conversions:
-            if conversion.channel is not None:
-                metrics.conversions.labels(conversion.channel.value).inc()
-                metrics.revenue.labels(conversion.channel.value, conversion.currency).inc(conversion.value)
-
-
-def _outputs(number: int, effects: Effects) -> list[Output]:
-    by_shopper: Iterable[tuple[Topic, str, msgspec.Struct]] = (
-        *((Topic.DECISIONS, decision.shopper_id, decision) for decision in effects.decisions),
-        *((Topic.CONVERSIONS, conversion.shopper_id, conversion) for conversion in effects.conversions),
-        *((Topic.OUTBOX, message.shopper_id, message) for message in effects.messages),
-    )
-    outputs = [Output(topic, shopper_id.encode(), record, number) for topic, shopper_id, record in by_shopper]
-    outputs += [Output(Topic.DEAD_LETTERS, letter.source.encode(), letter, None) for letter in effects.dead_letters]
-    return outputs
+    async def _write_states(self, work: Work, unwritten: Unwritten) -> None:
+        encode = self._following.encode
+        waiting = {
+            number: {key: encode(state, unwritten.marks[number]) for key, state in changes.items()}
+            for number, changes in unwritten.changes.items()
+            if changes
+        }
+        while waiting:
+            results = await asyncio.gather(
+                *(self._table.write(number, changes) for number, changes in waiting.items()), return_exceptions=True
+            )
+            failed = {}
+            for (number, changes), result in zip(waiting.items(), results, strict=True):
+                if isinstance(result, KafkaError):
+                    log.warning("partition %d: Kafka did not take the states (%r); trying again", number, result)
+                    failed[number] = changes
+                elif result is not None:
+                    raise result
+            if failed:
+                await self._wait(work)
+            waiting = failed

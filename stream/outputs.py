@@ -6,11 +6,12 @@ published after them, and does not publish that again.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from ringback import kafka
 from ringback.records import Topic, decoder, encode
@@ -26,9 +27,9 @@ LONGEST_TAIL = 10_000
 class Output:
     """One record to publish; ``partition`` is the shopper's, None lets the key choose."""
 
-    topic: Topic
+    topic: str
     key: bytes
-    record: msgspec.Struct
+    record: msgspec.Struct | msgspec.Raw
     partition: int | None
 
 
@@ -41,7 +42,7 @@ class _Published(msgspec.Struct):
 _decode_published = decoder(_Published).decode
 
 
-def identity(record: msgspec.Struct) -> str:
+def identity(record: msgspec.Struct | msgspec.Raw) -> str:
     """What makes a decision or a conversion the same one. A conversion comes again when its contact is learnt late."""
     published = msgspec.convert(record, _Published, from_attributes=True)
     return _identity(published)
@@ -62,7 +63,13 @@ class Outputs:
 
     async def start(self) -> None:
         """Connect; waits for a broker that isn't there yet."""
-        self._producer = await kafka.producer(self._settings)
+        await self._producing()
+
+    async def _producing(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            # What comes here was gathered already: nothing is won by waiting for more.
+            self._producer = await kafka.producer(self._settings, linger_ms=0)
+        return self._producer
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -70,23 +77,39 @@ class Outputs:
             await self._producer.stop()
             self._producer = None
 
-    async def publish(self, outputs: Sequence[Output]) -> dict[Topic, int]:
-        """Publish and wait until Kafka has it all. Returns, for the topics of `ONCE`, the offset after the last record.
+    async def change(self, topic: str, partition: int, changes: Mapping[bytes, bytes | None]) -> int:
+        """Write to a changelog and wait until Kafka has it all; returns the offset of the last.
+
+        ``changes`` may not be empty. Raises `KafkaError`.
+        """
+        producing = await self._producing()
+        return await self._landed(await _send(producing, topic, partition, changes.items()))
+
+    async def publish(self, outputs: Sequence[Output]) -> dict[tuple[str, int], int]:
+        """Publish and wait until Kafka has it all.
+
+        Returns, for each topic and partition that outputs named, the offset after their last one.
 
         Raises `KafkaError` when it can't; some of the outputs may have landed all the same.
         """
-        if self._producer is None:
-            await self.start()
-        assert self._producer is not None  # noqa: S101 - for the type checker
-        sends = [
-            await self._producer.send(out.topic, encode(out.record), key=out.key, partition=out.partition)
-            for out in outputs
-        ]
-        ends: dict[Topic, int] = {}
-        for out, landed in zip(outputs, await asyncio.gather(*sends), strict=True):
-            if out.topic in ONCE:
-                ends[out.topic] = landed.offset + 1
-        return ends
+        producing = await self._producing()
+        batches: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
+        singles = []
+        for out in outputs:
+            value = encode(out.record)
+            if out.partition is None:
+                singles.append(await producing.send(out.topic, value, key=out.key))
+            else:
+                batches.setdefault((out.topic, out.partition), []).append((out.key, value))
+        sent = [await _send(producing, *where, batch) for where, batch in batches.items()]
+        landed = await asyncio.gather(*(self._landed(one) for one in sent), *singles)
+        return {where: last + 1 for where, last in zip(batches, landed, strict=False)}
+
+    async def _landed(self, sent: Sequence[tuple[Awaitable[RecordMetadata], int]]) -> int:
+        """The offset of the last record of some batches, each with how many are in it."""
+        landed = await asyncio.gather(*(batch for batch, _ in sent))
+        last: int = landed[-1].offset + sent[-1][1] - 1
+        return last
 
     async def tail(self, partition: int, marks: Marks) -> tuple[set[str], Marks]:
         """What was published in a partition after ``marks``: the identities, and where the partition ends now."""
@@ -115,3 +138,17 @@ async def _read(consumer: AIOKafkaConsumer, top: TopicPartition, start: int, end
         for records in (await consumer.getmany(top, timeout_ms=1000)).values():
             found.extend(_identity(_decode_published(record.value)) for record in records)
     return found
+
+
+async def _send(
+    producing: AIOKafkaProducer, topic: str, partition: int, records: Iterable[tuple[bytes, bytes | None]]
+) -> list[tuple[Awaitable[RecordMetadata], int]]:
+    """Send records in whole batches: a tenth of what it costs to send them one by one."""
+    sent, batch = [], producing.create_batch()
+    for key, value in records:
+        if batch.append(timestamp=None, key=key, value=value) is None:
+            sent.append((await producing.send_batch(batch, topic, partition=partition), batch.record_count()))
+            batch = producing.create_batch()
+            batch.append(timestamp=None, key=key, value=value)
+    sent.append((await producing.send_batch(batch, topic, partition=partition), batch.record_count()))
+    return sent

@@ -7,22 +7,23 @@ durable in one batch: the busier the worker, the larger the batches.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
 
-from ringback.clock import Clock
 from ringback.metrics import StreamMetrics
-from ringback.records import decoder
-from ringback.settings import Settings
-from stream.carts import ShopperState
+from ringback.settings import StreamSettings
 from stream.flush import Flusher, Revoked, Work
+from stream.following import Follower, Following
 from stream.outputs import Marks
-from stream.partition import Partition, Scorer
+from stream.states import CachedStates
 from stream.table import ShopperTable
 
 log = logging.getLogger(__name__)
 
-_decode_state = decoder(ShopperState).decode
+# So that the heart beats, and a new deal of the partitions is noticed, while millions of states are looked at.
+STATES_BETWEEN_PAUSES = 5_000
+# Four ticks a second: a million shoppers are looked through in twenty minutes.
+SWEPT_A_TICK = 200
 
 
 class Record(Protocol):
@@ -40,9 +41,8 @@ class Processor:
 
     def __init__(
         self,
-        settings: Settings,
-        clock: Clock,
-        model: Scorer,
+        following: Following,
+        settings: StreamSettings,
         table: ShopperTable,
         flusher: Flusher,
         metrics: StreamMetrics,
@@ -50,10 +50,9 @@ class Processor:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.partitions: dict[int, Partition] = {}
+        self.partitions: dict[int, Follower] = {}
         self.beat: float | None = None
-        self._clock = clock
-        self._model = model
+        self._following = following
         self._table = table
         self._flusher = flusher
         self._generation = generation
@@ -61,6 +60,10 @@ class Processor:
         self._deal = -1
         self._touched: set[int] = set()
         self._acknowledge: list[Callable[[], None]] = []
+        # Of records that were taken: since the last gathering, and all that are not durable.
+        self._gathered_bytes = 0
+        self._waiting_bytes = 0
+        self._states: dict[int, CachedStates[Any]] = {}
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
 
@@ -70,45 +73,60 @@ class Processor:
         # Until all are complete no record is taken.
         self.partitions = {}
         self._forget()
-        taken = {number: self._load(number) for number in sorted(numbers)}
-        await self._flusher.take_over({number: _newest_marks(part.states.values()) for number, part in taken.items()})
+        self._states = {
+            number: CachedStates(self._table.shelf(number), self.settings.cached_states, self._following.decode)
+            for number in numbers
+        }
+        taken, marks, shoppers = {}, {}, 0
+        for number in sorted(numbers):
+            taken[number], marks[number], loaded = await self._load(number)
+            shoppers += loaded
+        await self._flusher.take_over(marks)
         self.partitions = taken
         self.metrics.partitions.set(len(taken))
         self.metrics.recovery.set(time.monotonic() - started)
         self.metrics.rebalances.inc()
-        shoppers = sum(len(partition.states) for partition in taken.values())
         log.info("following %d shoppers in partitions %s", shoppers, sorted(numbers) or "none")
 
-    async def cart_event(self, record: Record, acknowledge: Callable[[], None]) -> None:
+    async def cart_events(self, record: Record, acknowledge: Callable[[], None]) -> None:
         """Take a record of the cart events; ``acknowledge`` is called when all that follows from it is durable.
 
-        Waits while too many records are not durable yet. Raises `Revoked` when the partition is not this worker's.
+        Waits while too much is not durable yet. Raises `Revoked` when the partition is not this worker's.
         """
         partition = self._partition(record)
         partition.batch_wall = time.time()
-        arrived = partition.cart_event(record.key or b"", record.value or b"", record.offset, record.timestamp)
-        if arrived is not None:
-            self.metrics.event_to_score.observe(max(0.0, time.time() - arrived))
-        await self._gather_later(record.partition, acknowledge)
+        value = record.value or b""
+        arrived = partition.records(record.key, value, record.offset, record.timestamp)
+        scored = time.time()
+        for wall in arrived:
+            self.metrics.event_to_score.observe(max(0.0, scored - wall))
+        await self._gather_later(record.partition, len(value), acknowledge)
 
     async def contact(self, record: Record, acknowledge: Callable[[], None]) -> None:
         """Take a record of the contacts, as `cart_event` does."""
         self._partition(record).contact(record.key or b"", record.value or b"", record.offset)
-        await self._gather_later(record.partition, acknowledge)
+        await self._gather_later(record.partition, len(record.value or b""), acknowledge)
 
-    def tick(self, idle: Iterable[int]) -> None:
-        """Let the clock judge in partitions where no record waits."""
+    def tick(self, idle: Iterable[int], committed: Mapping[int, int]) -> None:
+        """Let the clock judge in partitions where no record waits, and forget who was silent for long.
+
+        ``committed`` is, by partition, the offset up to which no record is read again.
+        """
         now = time.time()
         for number in idle:
-            partition = self.partitions.get(number)
-            if partition is not None:
-                partition.batch_wall = now
-                partition.tick(now)
-                if partition.effects.states:
-                    self._touched.add(number)
-                    self._arrived.set()
-        self.metrics.carts_active.set(sum(len(partition.due) for partition in self.partitions.values()))
+            if number in self.partitions:
+                self.partitions[number].batch_wall = now
+                self.partitions[number].tick(now)
+        for number, partition in self.partitions.items():
+            partition.sweep(SWEPT_A_TICK // len(self.partitions), committed.get(number, 0))
+        self._touched.update(self.partitions)
+        self.nudge()
+        self.metrics.carts_active.set(sum(partition.waiting() for partition in self.partitions.values()))
         self.metrics.shoppers.set(self._table.size())
+
+    def nudge(self) -> None:
+        """Have the flusher look whether something is to be written, though nothing new has come."""
+        self._arrived.set()
 
     async def gather(self) -> Work:
         """What has come together since the last call; waits until there is something."""
@@ -116,40 +134,53 @@ class Processor:
         effects = {
             number: self.partitions[number].take_effects() for number in self._touched if number in self.partitions
         }
-        work = Work(self._deal, effects, self._acknowledge)
-        self._forget()
+        states = [self._states[number] for number in effects]
+        for held in states:
+            held.taken()
+        size, self._gathered_bytes = self._gathered_bytes, 0
+
+        def settled() -> None:
+            for held in states:
+                held.settled()
+            self._waiting_bytes -= size
+            self._room.set()
+
+        urgent = self._waiting_bytes >= self.settings.in_flight / 2
+        work = Work(self._deal, effects, self._acknowledge, settled, urgent)
+        self._touched, self._acknowledge = set(), []
+        self._arrived.clear()
         return work
 
-    async def _gather_later(self, number: int, acknowledge: Callable[[], None]) -> None:
+    async def _gather_later(self, number: int, size: int, acknowledge: Callable[[], None]) -> None:
         self._touched.add(number)
         self._acknowledge.append(acknowledge)
+        self._gathered_bytes += size
+        self._waiting_bytes += size
         self._arrived.set()
-        if len(self._acknowledge) >= self.settings.stream.batch:
+        while self._waiting_bytes >= self.settings.in_flight:
             self._room.clear()
             await self._room.wait()
 
     def _forget(self) -> None:
         self._touched, self._acknowledge = set(), []
+        self._gathered_bytes = self._waiting_bytes = 0
         self._arrived.clear()
         self._room.set()
 
-    def _partition(self, record: Record) -> Partition:
+    def _partition(self, record: Record) -> Follower:
         try:
             return self.partitions[record.partition]
         except KeyError:
             raise Revoked(f"{record.partition}") from None
 
-    def _load(self, number: int) -> Partition:
-        # Only from now on can it be told that no events arrive.
-        partition = Partition(number, self.settings, self._clock, self._model, last_arrival=time.time())
-        for key, value in self._table.of_partition(number):
-            partition.load(key, _decode_state(value))
-        return partition
-
-
-def _newest_marks(states: Iterable[ShopperState]) -> Marks:
-    decisions = conversions = 0
-    for state in states:
-        decisions = max(decisions, state.marks[0])
-        conversions = max(conversions, state.marks[1])
-    return decisions, conversions
+    async def _load(self, number: int) -> tuple[Follower, Marks, int]:
+        partition = self._following.partition(number, self._states[number])
+        decisions = conversions = loaded = 0
+        for key, encoded in self._table.shelf(number).items():
+            marks = self._following.recover(partition, key, encoded)
+            decisions, conversions = max(decisions, marks[0]), max(conversions, marks[1])
+            loaded += 1
+            if loaded % STATES_BETWEEN_PAUSES == 0:
+                self.beat = time.monotonic()
+                await asyncio.sleep(0)
+        return partition, (decisions, conversions), loaded

@@ -1,54 +1,89 @@
-"""The Faust table of shopper states, made to say when a write is durable and to hold only what this worker owns."""
+"""The Faust table of shopper states, made to write in batches, to say when they are durable, and to recover in bulk."""
 
+import asyncio
+import gc
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import faust
-from aiokafka.structs import RecordMetadata
+from aiokafka import AIOKafkaConsumer
 from faust.types import TP
+
+from stream.outputs import Outputs
+from stream.shelf import Shelf
+from stream.store import ShopperStore
+
+log = logging.getLogger(__name__)
 
 Recovered = Callable[[set[int]], Awaitable[None]]
 
 
 class ShopperTable(faust.Table[bytes, bytes]):
-    """Shopper id to encoded state, in memory, with a changelog in Kafka.
+    """Shopper id to encoded state, with a changelog in Kafka.
 
-    Faust's own table differs in three ways. It takes a key's partition from the event that is being iterated, and so
-    can't be written from a batch or a timer. It returns before the changelog has the write. And its memory store keeps
-    the keys of revoked partitions, as it does not note the partition of a key that this worker wrote itself.
+    Faust's own table takes a key's partition from the event that is being iterated, and so can't be written from a
+    batch or a timer; and it returns before the changelog has the write. ``recovered`` is called with the partitions
+    that are this worker's, before any of their records is taken.
     """
 
     # mode names a service's logger after its module; its starts and stops belong with the other services of Faust.
     logger = logging.getLogger("faust.tables")
-    recovered: Recovered | None = None
+    outputs: Outputs
+    connect: Callable[[], AIOKafkaConsumer]
+    recovered: Recovered
+    states_read: Callable[[int], None]
+    _standing_by: asyncio.Task[None] | None = None
 
-    async def write(self, partition: int, key: bytes, value: bytes) -> Awaitable[RecordMetadata]:
-        """Set a key. What is returned completes when the changelog has it, on all in-sync replicas."""
-        store: Any = self.data
-        store.data[key] = value
-        store._key_partition[key] = partition  # noqa: SLF001 - the store drops what it notes here, and only that
-        return await self.app.producer.send(self.changelog_topic_name, key, value, partition, None, None)
+    async def write(self, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
+        """Set states, or delete them where None; returns when the changelog has it all. Raises `KafkaError`."""
+        deal = self._states.deals
+        last = await self.outputs.change(self.changelog_topic_name, partition, changes)
+        if self._states.deals == deal:
+            self.shelf(partition).apply(changes, last)
+
+    def shelf(self, partition: int) -> Shelf:
+        """The states of one partition."""
+        return self._states.shelf(partition)
 
     def size(self) -> int:
-        """How many keys this worker holds."""
-        store: Any = self.data
-        return len(store.data)
-
-    def of_partition(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """The keys and values of one partition."""
-        store: Any = self.data
-        for key, at in store._key_partition.items():  # noqa: SLF001 - see write
-            if at == partition:
-                yield key, store.data[key]
+        """How many shoppers this worker holds."""
+        return self._states.size()
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Drop what was revoked, then tell the worker which partitions are complete."""
+        """Read the states of what was assigned, then tell the worker which partitions are complete."""
+        if self._standing_by is not None:
+            self._standing_by.cancel()
+            self._standing_by = None
         await super().on_recovery_completed(active_tps, standby_tps)
-        if self.recovered is not None:
-            try:
-                await self.recovered({tp.partition for tp in active_tps})
-            except Exception as error:
-                # Faust drops what is raised here; without its states the worker must not go on.
-                await self.app.crash(error)
-                raise
+        mine = {tp.partition for tp in active_tps}
+        try:
+            await self._states.load(mine, self.connect, self.states_read)
+            await self.recovered(mine)
+        except Exception as error:
+            # Faust drops what is raised here; without its states the worker must not go on.
+            await self.app.crash(error)
+            raise
+        # What was read stays for long and has no cycles: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        if standby_tps:
+            self._standing_by = asyncio.create_task(self._stand_by({tp.partition for tp in standby_tps}))
+
+    async def _stand_by(self, partitions: set[int]) -> None:
+        try:
+            await self._states.load(partitions, self.connect, self.states_read)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker ends and says so
+            await self.app.crash(error)
+
+    @property
+    def _states(self) -> ShopperStore:
+        store: Any = self.data
+        if not isinstance(store, ShopperStore):
+            raise TypeError("Faust made another store than _new_store")
+        return store
+
+    def _new_store(self) -> Any:
+        folder: Path | None = (self.options or {}).get("folder")
+        return ShopperStore("memory://", self.app, self, folder=folder, table_name=self.name, loop=self.loop)

@@ -18,6 +18,7 @@ from scoring.model import Model, default_model_folder
 from stream import agents
 from stream.app import create
 from stream.flush import Assignment, Flusher
+from stream.following import CartFollowing
 from stream.outputs import Outputs
 from stream.processor import Processor
 
@@ -28,6 +29,7 @@ STUCK_SECONDS = 30.0
 
 def main(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; waits for Kafka and Redis. Raises `RingbackError` for what can't ever work."""
+    use_uvloop()
     model = Model.load(settings.scoring.model or default_model_folder())
     settings.stream.data_dir.mkdir(parents=True, exist_ok=True)
     stream_app = create(settings)
@@ -36,24 +38,29 @@ def main(settings: Settings) -> None:
     clock = settings.simulation.clock()
     redis, outputs = connect(settings.redis), Outputs(settings.kafka)
     app = stream_app.app
+    following = CartFollowing(settings, clock, TimedModel(model, metrics), metrics)
     flusher = Flusher(
+        following,
         stream_app.table,
         Hopper(redis, settings.dialer.campaign),
         outputs,
         metrics,
         clock,
         lambda: Assignment(app.consumer_generation_id, app.rebalancing),
+        settings.stream.write_every,
     )
     processor = Processor(
-        settings,
-        clock,
-        TimedModel(model, metrics),
+        following,
+        settings.stream,
         stream_app.table,
         flusher,
         metrics,
         lambda: app.consumer_generation_id,
     )
-    stream_app.table.recovered = processor.recovered
+    table = stream_app.table
+    table.outputs, table.recovered = outputs, processor.recovered
+    table.connect = lambda: kafka.reader(settings.kafka)
+    table.states_read = metrics.states_read.inc
     agents.install(stream_app, processor, flusher)
     alive = {"clock": lambda: _lately(processor.beat), "flush": lambda: _lately(flusher.busy_since)}
     ready = {
@@ -75,6 +82,15 @@ def main(settings: Settings) -> None:
         worker.execute_from_commandline()
     finally:
         admin.stop()
+
+
+def use_uvloop() -> None:
+    """Have event loops made by uvloop, where it exists; it takes a third off what the loop itself costs."""
+    try:
+        import uvloop  # noqa: PLC0415 - not made for every platform
+    except ImportError:
+        return
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _lately(since: float | None) -> bool:

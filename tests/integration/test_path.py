@@ -41,6 +41,7 @@ from tests.servers.process import free_port
 from tests.servers.redis import Redis
 from tests.servers.ringback import RingbackProcess
 from tests.servers.shoppers import Kind, behaviour
+from tests.stream.shop import HeldStates
 
 AGENTS = ("1001", "1002", "1003", "1004")
 DEADLINE = 240.0
@@ -184,10 +185,10 @@ async def whole(partitions: int, bootstrap: str) -> dict[int, Partition]:
     """What the pure code makes of the records, and of the time after them."""
     settings, model = load(), Model.load(default_model_folder())
     clock = settings.simulation.clock()
-    parts = {number: Partition(number, settings, clock, model) for number in range(partitions)}
+    parts = {number: Partition(number, settings, clock, model, HeldStates()) for number in range(partitions)}
     for record in await topics.records(bootstrap, Topic.CART_EVENTS):
         arrived = record.timestamp / 1000
-        parts[record.partition].cart_event(record.key or b"", record.value or b"", record.offset, arrived)
+        parts[record.partition].records(record.key, record.value or b"", record.offset, arrived)
     for part in parts.values():
         part.tick(time.time() + 3600)
     return parts

@@ -12,16 +12,17 @@ import pytest
 
 from ingest.logs import read
 from ingest.replay import replay
-from ringback.records import CartEvent, Decision, Topic, decoder
+from ringback.records import CartEvent, Decision, Topic
 from ringback.settings import Settings, load
 from scoring.model import Model, default_model_folder
 from simulation.people import person
-from stream.carts import ShopperState
+from stream.carts import ShopperState, decode_state
 from stream.partition import Partition
 from tests.integration import topics
 from tests.servers.kafka import Kafka
 from tests.servers.redis import Redis
 from tests.servers.ringback import RingbackProcess
+from tests.stream.shop import HeldStates
 
 CHANGELOG = "ringback-stream-shoppers-changelog"
 DEADLINE = 120.0
@@ -67,12 +68,15 @@ def configured(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> 
 async def expected(settings: Settings) -> dict[int, Partition]:
     """What the pure code makes of the records that lie in Kafka."""
     model = Model.load(default_model_folder())
-    parts = {n: Partition(n, settings, settings.simulation.clock(), model) for n in range(settings.kafka.partitions)}
+    clock, numbers = settings.simulation.clock(), range(settings.kafka.partitions)
+    parts = {number: Partition(number, settings, clock, model, HeldStates()) for number in numbers}
     for record in await topics.records(settings.kafka.bootstrap, Topic.CART_EVENTS):
-        parts[record.partition].cart_event(
-            record.key or b"", record.value or b"", record.offset, record.timestamp / 1000
-        )
+        parts[record.partition].records(record.key, record.value or b"", record.offset, record.timestamp / 1000)
     return parts
+
+
+def states_of(parts: dict[int, Partition]) -> dict[bytes, ShopperState | None]:
+    return {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118
 
 
 def essence(decision: Decision) -> Decision:
@@ -106,12 +110,7 @@ async def test_a_real_log_gives_the_decisions_of_the_pure_functions(
     assert by_route == {route: sum(d.route == route for d in made) for route in by_route}
 
     states = topics.newest(await topics.records(broker.bootstrap, CHANGELOG))
-    held = {key: without_marks(decoder(ShopperState).decode(value)) for key, value in states.items()}
-    assert held == {key: without_marks(state) for part in parts.values() for key, state in part.states.items()}
-
-
-def without_marks(state: ShopperState) -> ShopperState:
-    return msgspec.structs.replace(state, marks=(0, 0))
+    assert {key: decode_state(value) for key, value in states.items()} == states_of(parts)
 
 
 async def test_a_worker_killed_and_another_joining_change_no_decision(
@@ -133,17 +132,18 @@ async def test_a_worker_killed_and_another_joining_change_no_decision(
         parts = await expected(settings)
         wanted = {d.decision_id: essence(d) for part in parts.values() for d in part.effects.decisions}
         made: list[Decision] = []
-        async for made in _growing(broker):
+        async for made in growing(broker):
             if {decision.decision_id for decision in made} >= wanted.keys():
                 break
         # What the second worker held of partitions that the first took back is dropped.
-        shoppers = sum(len(part.states) for part in parts.values())
+        shoppers = len(states_of(parts))
         await until(lambda: first.total(SHOPPERS) + second.total(SHOPPERS) == shoppers, "each shopper is held once")
     assert sorted(decision.decision_id for decision in made) == sorted(wanted)
     assert {decision.decision_id: essence(decision) for decision in made} == wanted
 
 
-async def _growing(broker: Kafka) -> AsyncIterator[list[Decision]]:
+async def growing(broker: Kafka) -> AsyncIterator[list[Decision]]:
+    """All decisions, again and again until there are enough; raises `TimeoutError`."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline:
         yield await topics.read(broker.bootstrap, Topic.DECISIONS, Decision)
@@ -172,7 +172,7 @@ async def test_servers_that_go_away_are_waited_for(
             parts = await expected(settings)
             wanted = {d.decision_id: essence(d) for part in parts.values() for d in part.effects.decisions}
             made: list[Decision] = []
-            async for made in _growing(broker):
+            async for made in growing(broker):
                 if {decision.decision_id for decision in made} >= wanted.keys():
                     break
             assert worker.running

@@ -1,0 +1,152 @@
+"""The Faust store of shopper states: a shelf a partition, filled from the changelog in bulk.
+
+Faust recovers a table record by record, three or four thousand a second, and its memory store keeps the keys of revoked
+partitions and makes standby replicas useless. Here every partition has a shelf of its own. Faust is told that an
+assigned partition is recovered already, and the table fills the shelf when Faust says that recovery is complete; that
+is before any record is taken. What Faust feeds to standby partitions goes to their shelves.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.stores import base
+from faust.types import TP, AppT, EventT
+
+from stream.shelf import NOTHING, MemoryShelf, RocksShelf, Shelf
+
+log = logging.getLogger(__name__)
+
+RECORDS_A_READ = 20_000
+FETCH_BYTES = 8 * 1024 * 1024
+TELL_EVERY_SECONDS = 5.0
+
+
+class ShopperStore(base.Store[bytes, bytes]):
+    """Shelves by partition. ``folder`` is where RocksDB keeps them; None keeps them in memory.
+
+    ``deals`` counts the rebalances: what was written in a former one is read back from the changelog, and only there.
+    """
+
+    logger = logging.getLogger("faust.tables")
+
+    def __init__(self, url: str, app: AppT, table: Any, *, folder: Path | None, **options: Any) -> None:
+        super().__init__(url, app, table, **options)
+        self.shelves: dict[int, Shelf] = {}
+        self.deals = 0
+        self._folder = folder
+        self._topic: str = table.changelog_topic_name
+        self._ends: dict[int, int] = {}
+        self._fed: dict[int, list[tuple[bytes, bytes | None, int]]] = {}
+
+    def shelf(self, partition: int) -> Shelf:
+        """The shelf of a partition, an empty one or what lies on the disk when it is new here."""
+        if partition not in self.shelves:
+            where = None if self._folder is None else self._folder / f"partition-{partition}"
+            self.shelves[partition] = MemoryShelf() if where is None else RocksShelf(where)
+        return self.shelves[partition]
+
+    def size(self) -> int:
+        """How many shoppers this worker holds, those of standby partitions too."""
+        return sum(len(shelf) for shelf in self.shelves.values())
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Drop what this worker no longer holds, and look where the changelogs of the rest end."""
+        self.deals += 1
+        held = self.app.assignor.assigned_actives() | self.app.assignor.assigned_standbys()
+        mine = {tp for tp in held if tp.topic == self._topic}
+        for number in self.shelves.keys() - {tp.partition for tp in mine}:
+            self.shelves.pop(number).close()
+        ends = await self.app.consumer.highwaters(*mine) if mine else {}
+        self._ends = {tp.partition: end or 0 for tp, end in ends.items()}
+        self._fed = {number: [] for number in self._ends}
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """What Faust need not read: all that was there at the rebalance; see `load`."""
+        end = self._ends.get(tp.partition, 0)
+        return end - 1 if end else None
+
+    async def load(
+        self, partitions: Iterable[int], connect: Callable[[], AIOKafkaConsumer], told: Callable[[int], None]
+    ) -> None:
+        """Read the changelogs of these partitions to their ends. ``told`` is called with the records read so far.
+
+        Raises `KafkaError`, or `ValueError` when a changelog is shorter than what lies on the disk.
+        """
+        consumer = connect()
+        await consumer.start()
+        try:
+            for number in sorted(partitions):
+                await self._load(consumer, number, told)
+        finally:
+            await consumer.stop()
+
+    async def _load(self, consumer: AIOKafkaConsumer, number: int, told: Callable[[int], None]) -> None:
+        top = TopicPartition(self._topic, number)
+        consumer.assign([top])
+        begin = (await consumer.beginning_offsets([top]))[top]
+        end = (await consumer.end_offsets([top]))[top]
+        shelf = self.shelf(number)
+        if shelf.offset >= end:
+            raise ValueError(
+                f"the states of partition {number} on the disk reach offset {shelf.offset} of {top.topic}, which ends "
+                f"at {end}: the topic was made anew; delete the folder stream.data_dir"
+            )
+        if shelf.offset != NOTHING and shelf.offset < begin - 1:
+            # What was compacted away since then may have been a deletion.
+            shelf.apply(dict.fromkeys(shelf.keys()), shelf.offset)
+        began, read = time.monotonic(), 0
+        reminded = began
+        consumer.seek(top, max(shelf.offset + 1, begin))
+        while (position := await consumer.position(top)) < end:
+            for records in (await consumer.getmany(top, timeout_ms=1000, max_records=RECORDS_A_READ)).values():
+                shelf.apply({record.key: record.value for record in records}, records[-1].offset)
+                read += len(records)
+                told(len(records))
+            if time.monotonic() - reminded > TELL_EVERY_SECONDS:
+                reminded = time.monotonic()
+                log.info("partition %d: %d states read, at offset %d of %d", number, read, position, end)
+        shelf.apply({}, end - 1)
+        for key, value, offset in self._fed.pop(number, []):
+            shelf.apply({key: value}, offset)
+        if read:
+            seconds = time.monotonic() - began
+            log.info("partition %d: %d changes read in %.1f s, %d shoppers", number, read, seconds, len(shelf))
+
+    def apply_changelog_batch(
+        self, batch: Iterable[EventT[bytes]], to_key: Callable[[Any], bytes], to_value: Callable[[Any], bytes]
+    ) -> None:
+        """Take what Faust read of a standby partition's changelog."""
+        for event in batch:
+            message = event.message
+            number, key, value = message.partition, message.key or b"", message.value
+            if number in self._fed:
+                self._fed[number].append((key, value, message.offset))
+            elif number in self.shelves and message.offset > self.shelves[number].offset:
+                self.shelves[number].apply({key: value}, message.offset)
+
+    async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        """Nothing: the changelog is the backup."""
+
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
+        """Nothing: the changelog is the backup."""
+
+    def reset_state(self) -> None:
+        """Drop all, on the disk too."""
+        self._clear()
+        if self._folder is not None:
+            RocksShelf.remove(self._folder)
+
+    def _clear(self) -> None:
+        for shelf in self.shelves.values():
+            shelf.close()
+        self.shelves.clear()
+
+    async def on_stop(self) -> None:
+        """Close the shelves."""
+        self._clear()
