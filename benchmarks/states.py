@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -29,7 +29,7 @@ from ringback.envelope import partition_of
 from ringback.records import CartEvent, EventKind, Topic, encode
 from ringback.settings import Settings, load
 from simulation.shop import training_log
-from stream import carts
+from stream import carts, history
 from stream.outputs import Outputs
 from tests.servers.kafka import Kafka
 from tests.servers.process import wait_until
@@ -48,9 +48,8 @@ PATIENCE_SECONDS = 900.0
 
 SHOPPERS = "ringback_stream_shoppers"
 PARTITIONS = "ringback_stream_partitions"
-READ = "ringback_stream_states_read_total"
 _TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) "
-_READ_LINE = re.compile(_TIME + r".*: partition \d+: \d+ changes read in ([\d.]+) s")
+_READ_LINE = re.compile(_TIME + r".*: partition \d+: (\d+) changes read in ([\d.]+) s")
 _TAKEN_OVER = re.compile(_TIME + r".*: following \d+ shoppers")
 
 
@@ -62,7 +61,7 @@ class Recovery:
     away: float
     carts_per_s: float
     cpu_us: float
-    states_read: float
+    states_read: int
     resident_mb: float
 
 
@@ -134,12 +133,11 @@ class Bench:
             half = settings.kafka.partitions / 2
             _until(lambda: first.total(PARTITIONS) == second.total(PARTITIONS) == half, "both share the partitions")
             _until(lambda: first.total(SHOPPERS) >= self._count <= second.total(SHOPPERS), "both have all carts")
-            before, cpu, logged = second.total(READ), cpu_seconds(second), len(second.log_since_start())
+            cpu, logged = cpu_seconds(second), len(second.log_since_start())
             first.kill()
             crashed = time.monotonic()
             _until(lambda: second.total(PARTITIONS) == settings.kafka.partitions and second.ready(), "it took over")
-            found = self._recovered("standby", second, crashed, cpu_seconds(second) - cpu, logged)
-            return replace(found, states_read=found.states_read - before)
+            return self._recovered("standby", second, crashed, cpu_seconds(second) - cpu, logged)
 
     def _recovered(self, name: str, worker: RingbackProcess, crashed: float, cpu: float, logged: int = 0) -> Recovery:
         away, seconds = time.monotonic() - crashed, _recovery_seconds(worker, logged)
@@ -149,18 +147,18 @@ class Bench:
             away=round(away, 1),
             carts_per_s=round(self._count / max(seconds, 0.001)),
             cpu_us=round(1e6 * cpu / self._count, 1),
-            states_read=worker.total(READ),
+            states_read=sum(int(read[2]) for read in _READ_LINE.finditer(worker.log_since_start(), logged)),
             resident_mb=round(resident_bytes(worker) / MB),
         )
         self._say(f"{name}: {found}")
         return found
 
     def _expire(self, count: int) -> dict[str, object]:
-        """Let carts fall due and be forgotten, and see what is left of them."""
+        """Let carts that were judged be forgotten, and see what is left of them."""
         settings = self._settings("bench-expiry")
         asyncio.run(_create(settings))
-        asyncio.run(_write(settings, count))
-        with self._worker(settings, FORGET_AFTER="3600", ABANDON_AFTER="60") as worker:
+        asyncio.run(_write(settings, count, judged=True))
+        with self._worker(settings, FORGET_AFTER="3600") as worker:
             _until(lambda: worker.total(SHOPPERS) >= 0.9 * count, "the carts are there")
             full = resident_bytes(worker)
             began = time.monotonic()
@@ -213,7 +211,7 @@ def _recovery_seconds(worker: RingbackProcess, logged: int = 0) -> float:
     began, seconds = None, 0.0
     for line in worker.log_since_start()[logged:].splitlines():
         if read := _READ_LINE.search(line):
-            began = began or _moment(read[1]) - float(read[2])
+            began = began or _moment(read[1]) - float(read[3])
         elif taken := _TAKEN_OVER.search(line):
             # Where nothing was read there is no line; the metric has the rest.
             seconds = _moment(taken[1]) - began if began else worker.total("ringback_stream_recovery_seconds")
@@ -229,8 +227,8 @@ def _until(condition: Callable[[], bool], what: str) -> None:
     wait_until(condition, what, deadline_s=PATIENCE_SECONDS)
 
 
-def live_carts(count: int, seed: int = 0) -> list[bytes]:
-    """Encoded states of so many different live carts, the shopper's id in them replaced by `MARK`."""
+def some_carts(count: int, *, judged: bool, seed: int = 0) -> list[bytes]:
+    """Encoded states of so many live carts, judged already or not; the shopper's id in them replaced by `MARK`."""
     found: list[bytes] = []
     seen = 0
     states: dict[str, carts.ShopperState] = {}
@@ -242,10 +240,16 @@ def live_carts(count: int, seed: int = 0) -> list[bytes]:
         if state.waiting_since is not None and state.cart is not None and len(state.cart.lines) <= MOST_LINES:
             seen += 1
             if seen % ONE_IN == 0:
-                found.append(carts.encode_state(state))
+                found.append(carts.encode_state(_judged(state) if judged else state))
             if len(found) == count:
                 return found
     raise RuntimeError(f"the simulated shop had only {len(found)} live carts")
+
+
+def _judged(state: carts.ShopperState) -> carts.ShopperState:
+    return msgspec.structs.replace(
+        state, waiting_since=None, judged=state.last_time + 1, history=history.settled(state.history)
+    )
 
 
 def _renamed(event: CartEvent) -> CartEvent:
@@ -276,9 +280,9 @@ async def _create(settings: Settings) -> None:
         await admin.close()
 
 
-async def _write(settings: Settings, count: int) -> float:
+async def _write(settings: Settings, count: int, *, judged: bool = False) -> float:
     """Write so many states to the changelog; the mean length of a key and its state."""
-    kinds = live_carts(min(count, KINDS_OF_CARTS))
+    kinds = some_carts(min(count, KINDS_OF_CARTS), judged=judged)
     outputs = Outputs(settings.kafka)
     size = 0
     waiting: list[dict[bytes, bytes | None]] = [{} for _ in range(settings.kafka.partitions)]

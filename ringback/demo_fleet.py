@@ -16,11 +16,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ringback import kafka
+from ringback.calling_hours import DEFAULT_HOURS
 from ringback.children import Child
 from ringback.embedded import HOST, EmbeddedServer, free_port, start_kafka, start_redis
 from ringback.errors import RingbackError
 from ringback.scrape import Samples, fetch, is_ready
-from ringback.settings import DEFAULT_HOURS, KafkaSettings
+from ringback.settings import KafkaSettings
 
 # A Tuesday afternoon in New York; the shop's day is the same in every demo.
 OPENING = datetime(2026, 3, 3, 15, 0, tzinfo=ZoneInfo("America/New_York"))

@@ -9,13 +9,14 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from ringback.calling_hours import DEFAULT_HOURS, Hours
 from ringback.clock import Clock
 from ringback.errors import SettingsError
+from ringback.section import Section
 
 CONFIG_FILE_VARIABLE = "RINGBACK_CONFIG"
 DEFAULT_CONFIG_FILE = "ringback.toml"
@@ -34,12 +35,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-class Section(BaseModel):
-    """A table of the settings file: unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KafkaSettings(Section):
@@ -176,52 +171,6 @@ class DecideSettings(Section):
     )
 
 
-class Hours(Section):
-    """When people of one country may be called: local time of day, seconds since midnight UTC offset excluded."""
-
-    open: str = Field("09:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    close: str = Field("20:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")
-    days: tuple[Literal[0, 1, 2, 3, 4, 5, 6], ...] = Field((0, 1, 2, 3, 4, 5), description="0 is Monday")
-    timezones: tuple[str, ...] = Field(
-        (), description="of the country; the window must be open in all unless the shopper's is known"
-    )
-
-    @field_validator("timezones")
-    @classmethod
-    def _known_zones(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            try:
-                ZoneInfo(name)
-            except (KeyError, ValueError, OSError):
-                raise ValueError(f"{name!r} is not an IANA time zone such as 'Europe/Paris'") from None
-        return names
-
-
-# The strictest of the hours below that hold in all states or the whole country; sources in docs/architecture.md.
-DEFAULT_HOURS: dict[str, Hours] = {
-    "US": Hours(
-        open="09:00",
-        close="20:00",
-        timezones=("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
-    ),
-    "CA": Hours(
-        open="10:00",
-        close="18:00",
-        timezones=(
-            "America/St_Johns",
-            "America/Halifax",
-            "America/Toronto",
-            "America/Winnipeg",
-            "America/Edmonton",
-            "America/Vancouver",
-        ),
-    ),
-    "GB": Hours(open="09:00", close="20:00", timezones=("Europe/London",)),
-    "FR": Hours(open="14:00", close="20:00", days=(0, 1, 2, 3, 4), timezones=("Europe/Paris",)),
-    "DE": Hours(open="09:00", close="20:00", timezones=("Europe/Berlin",)),
-}
-
-
 class ComplianceSettings(Section):
     """Rules that may forbid a call."""
 
@@ -313,6 +262,23 @@ class Settings(BaseSettings):
     outreach: OutreachSettings = OutreachSettings()
     privacy: PrivacySettings = PrivacySettings()
     simulation: SimulationSettings = SimulationSettings()
+
+    @model_validator(mode="after")
+    def _shoppers_are_remembered_for_long_enough(self) -> "Settings":
+        needed = {
+            "ingest.max_age": self.ingest.max_age,
+            "decide.attribution_window": self.decide.attribution_window,
+            "decide.contact_gap": self.decide.contact_gap,
+            "decide.max_age": self.decide.max_age,
+            "stream.abandon_after + stream.lateness": self.stream.abandon_after + self.stream.lateness,
+        }
+        longest = max(needed, key=lambda name: needed[name])
+        if self.stream.forget_after < needed[longest]:
+            raise ValueError(
+                f"stream.forget_after = {self.stream.forget_after:g} is shorter than {longest} = {needed[longest]:g}: "
+                "a shopper would be forgotten who is still needed"
+            )
+        return self
 
     @model_validator(mode="after")
     def _simulation_stays_inside(self) -> "Settings":

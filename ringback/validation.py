@@ -112,7 +112,7 @@ class _Stop(msgspec.Struct):
     event_id: str
     source: str
     shopper_id: str
-    kind: Literal["order_completed", "opted_out"]
+    kind: Literal["order_completed", "opted_out", "erased"]
     time: float
     replay: bool = False
     received_wall: float = 0.0
@@ -122,7 +122,7 @@ _decode_stop = msgspec.json.Decoder(_Stop).decode
 
 
 def salvage_stop(raw: bytes | None, *, key: bytes | None, now: float, limits: IngestSettings) -> CartEvent | None:
-    """What must be kept of a refused event: that a shopper has bought or opted out.
+    """What must be kept of a refused event: that a shopper has bought, opted out, or is to be erased.
 
     A shop may send an order with a nonsensical total; its shopper has bought all the same and must not be called. The
     event returned has no details (no money, no lines, no identity), and a time in the future becomes ``now``. None

@@ -1,10 +1,12 @@
 """The Faust agents: each hands its records to the processor, which has them acknowledged once they are durable."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from aiokafka.errors import IllegalStateError
 from faust.types import TP, StreamT
 
 from stream.app import StreamApp
@@ -31,11 +33,11 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
         await _follow(stream, processor.contact)
 
     async def judge_by_clock() -> None:
-        while not app.should_stop:
-            await app.sleep(TICK_SECONDS)
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
             processor.beat = time.monotonic()
-            if app.rebalancing:
-                # The deal waits until all that was taken is acknowledged.
+            if app.rebalancing or app.should_stop:
+                # Both wait until all that was taken is acknowledged.
                 processor.nudge()
             elif not app.in_recovery:
                 processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
@@ -68,7 +70,10 @@ async def _idle_partitions(app: Any, topic: str, processor: Processor) -> list[i
     idle = []
     for number in processor.partitions:
         tp = TP(topic, number)
-        end, position = consumer.highwater(tp), await consumer.position(tp)
+        try:
+            end, position = consumer.highwater(tp), await consumer.position(tp)
+        except (AssertionError, IllegalStateError):  # so aiokafka says that a new deal has just taken it away
+            return []
         lag = max(0, end - position) if end is not None and position is not None else 0
         processor.metrics.lag.labels(str(number)).set(lag)
         if end is not None and position is not None and position >= end and number not in waiting:

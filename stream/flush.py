@@ -40,10 +40,10 @@ class Revoked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Which deal of the partitions is in force, and whether a new one is under way."""
+    """Which deal of the partitions is in force, and whether it ends: by a new one, or because the worker stops."""
 
     generation: int
-    rebalancing: bool
+    ends: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Flusher:
             unwritten.changes.setdefault(number, {}).update(self._following.changes(effects))
         unwritten.works.append(work)
         due = time.monotonic() - unwritten.since >= self._write_every
-        if due or work.urgent or self._assignment().rebalancing:
+        if due or work.urgent or self._assignment().ends:
             await self._write(work, unwritten)
 
     async def _write(self, work: Work, unwritten: Unwritten) -> None:
@@ -156,7 +156,7 @@ class Flusher:
         self.busy_since = time.monotonic()
         await asyncio.sleep(RETRY_SECONDS)
         self._check(work)
-        if self._assignment().rebalancing:
+        if self._assignment().ends:
             raise Revoked(f"deal {work.generation} ends")
 
     async def _publish(self, work: Work) -> None:

@@ -37,13 +37,17 @@ class _Published(msgspec.Struct):
     decision_id: str
     order_id: str | None = None
     contact_id: str | None = None
+    value: int = 0
 
 
 _decode_published = decoder(_Published).decode
 
 
 def identity(record: msgspec.Struct | msgspec.Raw) -> str:
-    """What makes a decision or a conversion the same one. A conversion comes again when its contact is learnt late."""
+    """What makes a decision or a conversion the same one.
+
+    A conversion comes again when its contact is learnt late, or when something of its order is given back.
+    """
     published = msgspec.convert(record, _Published, from_attributes=True)
     return _identity(published)
 
@@ -51,7 +55,7 @@ def identity(record: msgspec.Struct | msgspec.Raw) -> str:
 def _identity(published: _Published) -> str:
     if published.order_id is None:
         return published.decision_id
-    return f"{published.decision_id}/{published.order_id}/{published.contact_id or ''}"
+    return f"{published.decision_id}/{published.order_id}/{published.contact_id or ''}/{published.value}"
 
 
 class Outputs:

@@ -69,6 +69,10 @@ class States(Protocol):
         """A shopper's state, None for one who is not known."""
         ...
 
+    def peek(self, key: bytes) -> ShopperState | None:
+        """A shopper's state, when many are looked at in passing."""
+        ...
+
     def put(self, key: bytes, state: ShopperState) -> None:
         """Set a shopper's state."""
         ...
@@ -201,7 +205,7 @@ class Partition:
             if key is None:
                 self._sweeping = None
                 return
-            state = self.states.get(key)
+            state = self.states.peek(key)
             if state is not None and carts.last_known(state) < before and state.offset < committed:
                 self._forget(key, state)
 

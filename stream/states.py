@@ -33,6 +33,13 @@ class CachedStates(Generic[S]):
             state = self._held[key] = self._decode(encoded)
             return state
 
+    def peek(self, key: bytes) -> S | None:
+        """The state of a shopper who is only looked at in passing: it is not kept decoded."""
+        if key in self._held:
+            return self._held[key]
+        encoded = self._shelf.get(key)
+        return None if encoded is None else self._decode(encoded)
+
     def put(self, key: bytes, state: S) -> None:
         """Set a state."""
         self._held[key] = state

@@ -46,7 +46,7 @@ def main(settings: Settings) -> None:
         outputs,
         metrics,
         clock,
-        lambda: Assignment(app.consumer_generation_id, app.rebalancing),
+        lambda: Assignment(app.consumer_generation_id, app.rebalancing or app.should_stop),
         settings.stream.write_every,
     )
     processor = Processor(

@@ -2,7 +2,7 @@
 
 Sources of the rule: US 47 CFR 64.1200(c)(1) and 16 CFR 310.4(c) (local time at the called party's location), stricter
 state laws; Canada CRTC UTR part III section 23; France, Code de la consommation D223-9; UK and German industry codes.
-The hours themselves are settings (`ringback.settings.DEFAULT_HOURS`).
+The hours themselves are settings (`ringback.calling_hours.DEFAULT_HOURS`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import reduce
 from zoneinfo import ZoneInfo
 
-from ringback.settings import Hours
+from ringback.calling_hours import Hours
 
 Interval = tuple[float, float]
 

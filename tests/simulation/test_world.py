@@ -12,12 +12,13 @@ from aiokafka import AIOKafkaConsumer
 from prometheus_client import generate_latest
 
 from ringback import kafka
+from ringback.calling_hours import DEFAULT_HOURS
 from ringback.embedded import EmbeddedServer, start_kafka
 from ringback.errors import SettingsError
 from ringback.metrics import NeverEvent
 from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, Disposition, Topic, decoder, encode
 from ringback.scrape import Samples
-from ringback.settings import DEFAULT_HOURS, Settings
+from ringback.settings import Settings
 from simulation.fates import Ending, Laws, draw
 from simulation.world import World, WorldOptions
 from tests.simulation.test_ami import Client

@@ -46,6 +46,9 @@ class HeldStates:
     def get(self, key: bytes) -> ShopperState | None:
         return self.held.get(key)
 
+    def peek(self, key: bytes) -> ShopperState | None:
+        return self.held.get(key)
+
     def put(self, key: bytes, state: ShopperState) -> None:
         self.held[key] = state
 

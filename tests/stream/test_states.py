@@ -39,6 +39,7 @@ def test_a_state_is_what_was_put_last_wherever_it_lies(steps: list[tuple[str, by
                 states.taken()
                 under_way, changed = changed, {}
         for known, state in expected.items():
+            assert states.peek(known) == state
             assert states.get(known) == state
 
 

@@ -144,7 +144,7 @@ def main() -> None:
         outputs,
         metrics,
         settings.simulation.clock(),
-        lambda: Assignment(app.consumer_generation_id, app.rebalancing),
+        lambda: Assignment(app.consumer_generation_id, app.rebalancing or app.should_stop),
         settings.stream.write_every,
     )
     processor = Processor(following, settings.stream, table, flusher, metrics, lambda: app.consumer_generation_id)

@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dialer.compliance.hours import next_window
-from ringback.settings import DEFAULT_HOURS, Hours
+from ringback.calling_hours import DEFAULT_HOURS, Hours
 
 DAY = 86400.0
 ZONES = (

@@ -4,8 +4,9 @@ from dialer.compliance.attempts import Caps, retry_at
 from dialer.compliance.check import Rule, forbidden
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import Destination, fault
+from ringback.calling_hours import DEFAULT_HOURS
 from ringback.records import Channel, Consent, Outcome
-from ringback.settings import DEFAULT_HOURS, ComplianceSettings, Settings
+from ringback.settings import ComplianceSettings, Settings
 from tests.dialer.leads import NOON, lead
 
 
