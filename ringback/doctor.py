@@ -10,7 +10,7 @@ import redis.asyncio as redis
 from ringback import kafka
 from ringback.errors import RingbackError, SettingsError, Unavailable
 from ringback.records import Record, Topic
-from ringback.settings import AmiSettings, KafkaSettings, RedisSettings, Settings
+from ringback.settings import AmiSettings, IngestSettings, KafkaSettings, RedisSettings, Settings
 
 PATIENCE = 3.0
 MOST_SKEW_SECONDS = 1.0
@@ -30,7 +30,8 @@ class Finding(Record, frozen=True, kw_only=True):
 async def examine(settings: Settings, model_version: Callable[[Path | None], str]) -> list[Finding]:
     """Look at everything. ``model_version`` loads a model folder (None: the default one) or raises `RingbackError`."""
     servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), _asterisk(settings.ami))
-    return [*(finding for group in servers for finding in group), _model(settings, model_version), *secrets(settings)]
+    found = [finding for group in servers for finding in group]
+    return [*found, _model(settings, model_version), *secrets(settings), *shops(settings.ingest)]
 
 
 async def _kafka(settings: KafkaSettings) -> list[Finding]:
@@ -134,6 +135,25 @@ def secrets(settings: Settings) -> list[Finding]:
             findings.append(Finding(check=key, ok=False, seen="still the default", do=do))
         else:
             findings.append(Finding(check=key, ok=True, seen="set"))
-    endpoint = "set" if settings.ingest.secret.get_secret_value() else "empty: the endpoint for shops is off"
-    findings.append(Finding(check="ingest.secret", ok=True, seen=endpoint))
+    return findings
+
+
+def shops(settings: IngestSettings) -> list[Finding]:
+    """Who may send events: every shop needs a secret. None at all is no fault; ingest may be elsewhere."""
+    own = "set" if settings.secret.get_secret_value() else "empty: /v1/events is off"
+    findings = [Finding(check="ingest.secret", ok=True, seen=own)]
+    for key, shop in settings.shops.items():
+        check, count = f"ingest.shops.{key}", sum(bool(secret.get_secret_value()) for secret in shop.secrets)
+        do = "give it secrets, or a secret_file that this user can read: docs/connect-a-shop.md"
+        if shop.secret_file is not None:
+            try:
+                count += sum(bool(line.strip()) for line in shop.secret_file.read_text().splitlines())
+            except (OSError, UnicodeError) as error:
+                findings.append(Finding(check=check, ok=False, seen=f"{shop.secret_file}: {error}", do=do))
+                continue
+        if count:
+            where = "/v1/" + key.replace(":", "/")
+            findings.append(Finding(check=check, ok=True, seen=f"{where}, {count} secrets"))
+        else:
+            findings.append(Finding(check=check, ok=False, seen="no secret: the endpoint is off", do=do))
     return findings

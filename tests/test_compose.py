@@ -17,7 +17,7 @@ from typer.main import get_group
 
 from ringback.admin import USUAL_PORTS
 from ringback.cli import app
-from ringback.settings import Settings, load
+from ringback.settings import CONFIG_FILE_VARIABLE, Settings, load
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
@@ -117,9 +117,12 @@ def test_the_image_holds_every_package_of_the_wheel() -> None:
 def test_every_variable_of_ringback_is_a_setting_with_a_right_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
     variables = environment(ringback_services()[name])
-    assert not {key for key in variables if key.startswith("RINGBACK_")} - set(setting_keys(Settings))
+    known = {*setting_keys(Settings), CONFIG_FILE_VARIABLE}
+    assert not {key for key in variables if key.startswith("RINGBACK_")} - known
     for key, value in variables.items():
         monkeypatch.setenv(key, value)
+    if CONFIG_FILE_VARIABLE in variables:  # it is mounted from deploy/
+        monkeypatch.setenv(CONFIG_FILE_VARIABLE, variables[CONFIG_FILE_VARIABLE].replace("/etc/", f"{ROOT}/deploy/"))
     load()
 
 

@@ -132,3 +132,18 @@ def test_the_command_tells_and_exits_with_1(monkeypatch: pytest.MonkeyPatch, tmp
     assert listed.exit_code == 1
     first = json.loads(listed.stdout)[0]
     assert (first["check"], first["ok"]) == ("kafka", False)
+
+
+def test_a_shop_without_a_secret_is_told(tmp_path: Path) -> None:
+    kept = tmp_path / "secrets"
+    kept.write_text("one\n\ntwo\n")
+    shops = {
+        "shopify:open": {},
+        "segment:example": {"secrets": ["three"], "secret_file": str(kept)},
+        "woocommerce:lost": {"secrets": ["four"], "secret_file": str(tmp_path / "nowhere")},
+    }
+    found = {one.check: one for one in doctor.shops(load({"ingest.shops": shops}).ingest)}
+    assert not found["ingest.shops.shopify:open"].ok
+    assert found["ingest.shops.segment:example"].seen == "/v1/segment/example, 3 secrets"
+    assert "nowhere" in found["ingest.shops.woocommerce:lost"].seen
+    assert not found["ingest.shops.woocommerce:lost"].ok
