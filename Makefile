@@ -6,7 +6,7 @@ TOOLS := .tools
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench services clean model lock
+.PHONY: help demo test lint bench fuzz services clean model lock
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -27,10 +27,14 @@ services: $(VENV)/.dev ## Kafka, Redis and Asterisk in the foreground, until Ctr
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m tests.servers.run
 
-bench: bench-path ## What the README says of speed, measured on this machine
+bench: $(VENV)/.dev ## What the README says of speed, measured on this machine
+	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-%: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.$* $(ARGS)
+
+fuzz: $(VENV)/.dev ## Bodies that nobody would send, for all that reads what shops send: make fuzz ARGS="--seconds 600"
+	$(BIN)/python -m fuzz $(ARGS)
 
 model: $(VENV)/.dev ## Train the default model again, on the simulated shop
 	$(BIN)/ringback train --synthetic --seed 7 --out scoring/default_model

@@ -158,7 +158,7 @@ class Bench:
         settings = self._settings("bench-expiry")
         asyncio.run(_create(settings))
         asyncio.run(_write(settings, count, judged=True))
-        with self._worker(settings, FORGET_AFTER="3600") as worker:
+        with self._worker(settings) as worker:
             _until(lambda: worker.total(SHOPPERS) >= 0.9 * count, "the carts are there")
             full = resident_bytes(worker)
             began = time.monotonic()
@@ -304,9 +304,9 @@ async def _write(settings: Settings, count: int, *, judged: bool = False) -> flo
 
 
 async def _time_passes(settings: Settings) -> None:
-    """Publish events of a day later, until the worker has committed them, one of each partition."""
+    """Publish events of three months later, two in each partition: after that nobody is remembered."""
     producer = await kafka.producer(settings.kafka)
-    later = max(event.time for event in islice(training_log(shoppers=100, days=10), 100)) + 30 * 86_400.0
+    later = max(event.time for event in islice(training_log(shoppers=100, days=10), 100)) + 90 * 86_400.0
     try:
         for number in range(2):
             for name, partition in _one_of_each(settings.kafka.partitions):
