@@ -183,7 +183,7 @@ def _taken_over(state: ShopperState, event: CartEvent, print_: bytes, place: Pla
     before = carts.moved_on(state, event, print_, place.offset, place.index)
     try:
         half = carts.decode_state(event.carried or b"")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong(event, f"carries no state: {error}") from None
     refusal = None
     if half.moved_to is not None:

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "outreach": frozenset({"ringback"}),
     "console": frozenset({"ringback", "dialer"}),
     "simulation": frozenset({"ringback", "dialer.pacing"}),
+    "fuzz": frozenset({"ringback", "ingest", "stream"}),
     "dashboards": frozenset(),
 }
 MAY_IMPORT_EVERYTHING = frozenset({"ringback/cli.py", "ringback/demo.py"})

@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ingest.contact import consent_at, e164
+from ingest.contact import consent_at, e164, region
 from ingest.fields import Json, inner, json_object, quantity, seconds, shown, text
 from ingest.ids import digest, email, ref
 from ingest.judge import judged
@@ -205,11 +205,12 @@ def _complete(known: CartEvent, message: Json, shop: Shop) -> CartEvent:
 def _shopper(message: Json, shop: Shop, time: float) -> Shopper | None:
     traits = _traits(message)
     country = _country(traits)
+    phone = e164(traits.get("phone"), country or shop.country)
     both = " ".join(name for part in ("firstName", "lastName") if (name := shown(traits, part)))
     shopper = Shopper(
         name=shown(traits, "name") or both or None,
-        phone=e164(traits.get("phone"), country or shop.country),
-        country=country,
+        phone=phone,
+        country=country or region(phone),
         timezone=_zone(text(inner(message, "context"), "timezone")),
         consent=consent_at(message, shop, time),
     )

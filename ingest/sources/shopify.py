@@ -2,7 +2,7 @@
 
 Shapes are those of shopify.dev/docs/api/webhooks. Headers are read in both spellings, ``X-Shopify-Topic`` and
 ``shopify-topic``. Deliveries are repeated, late and out of order; ``X-Shopify-Webhook-Id`` is the same in all
-deliveries of one webhook and is the event id.
+deliveries of one webhook and is the event id; that of a purchase begins with the order's version.
 
 A cart's token is the cart id of its checkout (``cart_token``) and of its order; a checkout that began without a cart is
 known by its own token. What each topic gives:
@@ -78,6 +78,7 @@ class _Delivery:
         kind: EventKind,
         time: float,
         *,
+        prefix: str = "",
         suffix: str = "",
         cart_id: str | None = None,
         order_id: str | None = None,
@@ -88,7 +89,7 @@ class _Delivery:
     ) -> CartEvent:
         """An event of this delivery, checked."""
         event = CartEvent(
-            event_id=self.event_id + suffix,
+            event_id=prefix + self.event_id + suffix,
             source=self.shop.source,
             kind=kind,
             time=time,
@@ -186,9 +187,12 @@ def _order(delivery: _Delivery) -> Parsed:
     value = fields.minor(order, ["total_price"], currency)
     events: Parsed = []
     if bought >= delivery.now - delivery.limits.max_age:
+        # Whatever is told of an order has the time of its purchase. Of equal times the last id counts: it must be that
+        # of the order's newest version.
         completed = delivery.event(
             EventKind.ORDER_COMPLETED,
             bought,
+            prefix=f"{version:.0f}:",
             cart_id=cart_id,
             order_id=order_id,
             items=_items(order, currency),

@@ -293,7 +293,7 @@ def test_a_shops_currency_and_country_stand_in_for_what_is_not_said() -> None:
     assert (added.currency, added.items[0].unit_price) == ("GBP", 500)
     assert added.refs is not None
     assert added.refs.phone == "+442079460123"
-    assert added.shopper == Shopper(phone="+442079460123")
+    assert added.shopper == Shopper(phone="+442079460123", country="GB")
 
 
 def test_ids_may_be_numbers() -> None:

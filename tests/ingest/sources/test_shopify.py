@@ -41,8 +41,8 @@ def agreed(shopper: Shopper, after: float, evidence: str, **answers: bool) -> Sh
     return msgspec.structs.replace(shopper, consent=consent)
 
 
-def bought(name: str) -> CartEvent:
-    return event(
+def bought(name: str, version: int) -> CartEvent:
+    purchase = event(
         name,
         EventKind.ORDER_COMPLETED,
         401,
@@ -54,6 +54,7 @@ def bought(name: str) -> CartEvent:
         shopper=agreed(ADA_AT_HOME, 401, "shopify note_attributes.call_me", voice=False),
         refs=ORDER_REFS,
     )
+    return msgspec.structs.replace(purchase, event_id=f"{START + version:.0f}:{purchase.event_id}")
 
 
 def snapshot(name: str, after: float, *items: Item) -> CartEvent:
@@ -114,13 +115,14 @@ GOLDEN: dict[str, list[CartEvent]] = {
         )
     ],
     "checkouts-delete": [],
-    "orders-create": [bought("orders-create")],
-    "orders-updated": [bought("orders-updated")],
-    "orders-paid": [bought("orders-paid")],
+    "orders-create": [bought("orders-create", 402)],
+    "orders-updated": [bought("orders-updated", 67600)],
+    "orders-paid": [bought("orders-paid", 430)],
     "orders-cancelled": [
-        bought("orders-cancelled"),
+        bought("orders-cancelled", 6401),
         msgspec.structs.replace(
-            bought("orders-cancelled:cancelled"),
+            bought("orders-cancelled", 6401),
+            event_id="wh-orders-cancelled:cancelled",
             kind=EventKind.ORDER_CANCELLED,
             time=START + 6400,
             items=(),
