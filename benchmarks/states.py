@@ -141,7 +141,7 @@ class Bench:
 
     def _recovered(self, name: str, worker: RingbackProcess, crashed: float, cpu: float, logged: int = 0) -> Recovery:
         away, seconds = time.monotonic() - crashed, _recovery_seconds(worker, logged)
-        _until(lambda: worker.total(SHOPPERS) >= 0.9 * self._count, "the carts are there")
+        _until(lambda: _holds(worker, 0.9 * self._count), "the carts are there")
         found = Recovery(
             seconds=round(seconds, 2),
             away=round(away, 1),
@@ -159,7 +159,7 @@ class Bench:
         asyncio.run(_create(settings))
         asyncio.run(_write(settings, count, judged=True))
         with self._worker(settings) as worker:
-            _until(lambda: worker.total(SHOPPERS) >= 0.9 * count, "the carts are there")
+            _until(lambda: _holds(worker, 0.9 * count), "the carts are there")
             full = resident_bytes(worker)
             began = time.monotonic()
             # The sweep needs more than the offset of the carts committed, and the carts a watermark that leaves them.
@@ -169,7 +169,7 @@ class Bench:
             dead = worker.total("ringback_stream_dead_letters_total")
             worker.kill()
             worker.start()
-            _until(lambda: worker.total(SHOPPERS) > 0, "who is left is there")
+            _until(lambda: _holds(worker, 1), "who is left is there")
             held = worker.total(SHOPPERS)
             again = resident_bytes(worker)
         self._say(
@@ -221,6 +221,12 @@ def _recovery_seconds(worker: RingbackProcess, logged: int = 0) -> float:
 
 def _moment(logged: str) -> float:
     return datetime.strptime(logged, "%Y-%m-%d %H:%M:%S,%f").timestamp()  # noqa: DTZ007 - local time, as it is logged
+
+
+def _holds(worker: RingbackProcess, least: float) -> bool:
+    if not worker.running:
+        raise RuntimeError(f"the worker ended:\n{worker.log_since_start()[-2000:]}")
+    return worker.total(SHOPPERS) >= least
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:

@@ -62,6 +62,12 @@ def create(settings: Settings, cart_events: str = Topic.CART_EVENTS) -> StreamAp
         value_type=bytes,
         partitions=settings.kafka.partitions,
         options={"folder": folder},
+        extra_topic_configs={
+            "min.insync.replicas": str(max(1, settings.kafka.replication - 1)),
+            # A changelog is read whole after a crash: old states and deletions are cleaned away soon.
+            "segment.bytes": str(64 * 1024 * 1024),
+            "min.cleanable.dirty.ratio": "0.2",
+        },
         # What is read for a standby copy is put there at once, not when a thousand have come together.
         standby_buffer_size=1,
     )

@@ -15,7 +15,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
@@ -32,6 +32,9 @@ from stream.table import ShopperTable
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+ASK_AFTER_SECONDS = 5.0
+
+R = TypeVar("R")
 
 
 class Revoked(Exception):
@@ -159,6 +162,18 @@ class Flusher:
         if self._assignment().ends:
             raise Revoked(f"deal {work.generation} ends")
 
+    async def _patiently(self, sending: Awaitable[R]) -> R:
+        """Wait for what is sent. While Kafka is silent the producer waits by itself, and the worker is not stuck."""
+        task = asyncio.ensure_future(sending)
+        try:
+            while not (await asyncio.wait([task], timeout=ASK_AFTER_SECONDS))[0]:
+                if not await self._outputs.broker_answers():
+                    log.warning("Kafka does not answer; no records are taken until it does, and nothing is lost")
+                    self.busy_since = time.monotonic()
+            return task.result()
+        finally:
+            task.cancel()
+
     async def _publish(self, work: Work) -> None:
         waiting = [
             output
@@ -167,7 +182,7 @@ class Flusher:
         ]
         while waiting := self._unpublished(waiting):
             try:
-                ends = await self._outputs.publish(waiting)
+                ends = await self._patiently(self._outputs.publish(waiting))
             except KafkaError as error:
                 log.warning("Kafka did not take %d records (%r); trying again", len(waiting), error)
                 await self._wait(work)
@@ -233,9 +248,8 @@ class Flusher:
             if changes
         }
         while waiting:
-            results = await asyncio.gather(
-                *(self._table.write(number, changes) for number, changes in waiting.items()), return_exceptions=True
-            )
+            writes = (self._table.write(number, changes) for number, changes in waiting.items())
+            results = await self._patiently(asyncio.gather(*writes, return_exceptions=True))
             failed = {}
             for (number, changes), result in zip(waiting.items(), results, strict=True):
                 if isinstance(result, KafkaError):

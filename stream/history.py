@@ -101,6 +101,18 @@ def extended(history: History, event: CartEvent) -> tuple[History, BadEvent | No
     return History(head=head, base=base, tail=tail, newest=newest), refusal
 
 
+def united(one: History, other: History, base: Folded) -> History:
+    """The history of two shoppers who are one. ``base`` is what both came to before their tails."""
+    told = {one: _decode(one) for one in (*one.tail, *other.tail)}
+    tail = sorted(told, key=lambda one: _version(told[one]))
+    while len(tail) > LONGEST_TAIL or sum(map(len, tail)) > MOST_TAIL_BYTES:
+        base = _refolded(base, [told[tail.pop(0)]])
+    if not tail:
+        return History(head=base)
+    head = _refolded(base, [told[one] for one in tail])
+    return History(head=head, base=base, tail=tuple(tail), newest=_version(told[tail[-1]]))
+
+
 def settled(history: History) -> History:
     """The history after a decision: what was decided on is not told anew."""
     return History(head=history.head) if history.tail else history
@@ -183,7 +195,9 @@ def _ordered(folded: Folded, event: CartEvent) -> Folded:
     for place, known in enumerate(folded.orders):
         if known.order_id == name:
             orders = (*folded.orders[:place], _newer(known, event), *folded.orders[place + 1 :])
-            return msgspec.structs.replace(folded, orders=orders, bought_carts=_bought(folded, event.cart_id))
+            bought = _bought(folded, event.cart_id)
+            cart = None if folded.cart and folded.cart.cart_id in bought else folded.cart
+            return msgspec.structs.replace(folded, cart=cart, orders=orders, bought_carts=bought)
     cart = folded.cart
     lines = sum(item.unit_price * item.quantity for item in event.items)
     order = Order(

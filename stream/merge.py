@@ -2,6 +2,9 @@
 
 The rule, for the halves `winner` (whose id stays) and `loser`:
 
+- The last events of both (`stream.history`) are told anew together, in the order of their own time, as if all had come
+  under one id: it makes no difference when it became known that the two are one. The rules below are for what came
+  before those events, or before a decision.
 - The two halves' carts. Of the same cart id, the newest full state holds, unless the other half changed the cart after
   it; else, and for two different carts, the lines are united, and a product that both hold has the line of the half
   with the later activity. The cart has the id of that half, was opened when the older was, and is judged if that half
@@ -20,9 +23,9 @@ import msgspec
 from ringback.cart import Cart
 from ringback.records import Item
 from scoring.features import REMEMBERED_VIEWS, VISIT_GAP_SECONDS, FeatureState
-from stream import details
+from stream import details, history
 from stream.carts import FINGERPRINT_BYTES, NEVER, REMEMBERED_EVENTS, Returned, ShopperState, waiting_since
-from stream.history import REMEMBERED_CARTS, REMEMBERED_ORDERS, Folded, History, Order
+from stream.history import REMEMBERED_CARTS, REMEMBERED_ORDERS, Folded, Order
 
 REMEMBERED_IDS = 32
 REMEMBERED_RETURNS = 8
@@ -30,7 +33,9 @@ REMEMBERED_RETURNS = 8
 
 def merged(winner: ShopperState, loser: ShopperState) -> ShopperState:
     """The state of two shoppers who are one; what was applied last (offsets) is the winner's."""
-    past = _folded(winner, loser)
+    ours, theirs = (half.history.base or half.history.head for half in (winner, loser))
+    both = history.united(winner.history, loser.history, _folded(ours, theirs))
+    past = both.head
     later = max(winner, loser, key=_activity)
     newest = max(winner, loser, key=lambda state: state.last_time)
     judged = None if past.cart is None else later.judged
@@ -49,7 +54,7 @@ def merged(winner: ShopperState, loser: ShopperState) -> ShopperState:
         replay=newest.replay,
         opted_out=winner.opted_out or loser.opted_out,
         seen=(loser.seen + winner.seen)[-2 * REMEMBERED_EVENTS * FINGERPRINT_BYTES :],
-        history=History(head=past),
+        history=both,
         details=details.united(*known) if len(known) > 1 else next(iter(known), None),
         decided=max(decided, key=lambda one: one.time, default=None),
         reached=max(reached, key=lambda one: one.time, default=None),
@@ -62,12 +67,10 @@ def merged(winner: ShopperState, loser: ShopperState) -> ShopperState:
     )
 
 
-def given_up(winner: ShopperState, loser: ShopperState) -> Cart | None:
-    """The cart that a merge gives up, because the other half's has another currency."""
-    ours, theirs = winner.cart, loser.cart
-    if ours is None or theirs is None or _agree(ours, theirs):
-        return None
-    return theirs if _activity(loser) <= _activity(winner) else ours
+def given_up(both: ShopperState, winner: ShopperState, loser: ShopperState) -> Cart | None:
+    """The cart that a merge gave up, because the other half's has another currency."""
+    carts = [half.cart for half in (loser, winner) if half.cart is not None]
+    return next((cart for cart in carts if both.cart is not None and not _agree(both.cart, cart)), None)
 
 
 def united_ids(*groups: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,8 +82,7 @@ def _activity(state: ShopperState) -> float:
     return NEVER if state.cart is None else state.cart.last_activity
 
 
-def _folded(winner: ShopperState, loser: ShopperState) -> Folded:
-    ours, theirs = winner.history.head, loser.history.head
+def _folded(ours: Folded, theirs: Folded) -> Folded:
     orders: dict[str, Order] = {}
     for order in (*ours.orders, *theirs.orders):
         known = orders.get(order.order_id)

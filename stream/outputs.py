@@ -14,9 +14,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from ringback import kafka
+from ringback.errors import Unavailable
 from ringback.records import Topic, decoder, encode
 from ringback.settings import KafkaSettings
 
+ANSWER_SECONDS = 5.0
 ONCE = (Topic.DECISIONS, Topic.CONVERSIONS)
 Marks = tuple[int, int]
 # A partition without marks has published nothing since its states were lost; its last records still count.
@@ -80,6 +82,15 @@ class Outputs:
         if self._producer is not None:
             await self._producer.stop()
             self._producer = None
+
+    async def broker_answers(self) -> bool:
+        """Whether somebody who comes anew is answered by Kafka."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await kafka.partition_counts(self._settings, patience=0.0)
+        except (Unavailable, TimeoutError):
+            return False
+        return True
 
     async def change(self, topic: str, partition: int, changes: Mapping[bytes, bytes | None]) -> int:
         """Write to a changelog and wait until Kafka has it all; returns the offset of the last.

@@ -69,7 +69,8 @@ class Processor:
 
     async def recovered(self, numbers: set[int]) -> None:
         """Take over these partitions, and no others, from what the table recovered."""
-        started, self._deal = time.monotonic(), self._generation()
+        started = self.beat = time.monotonic()
+        self._deal = self._generation()
         # Until all are complete no record is taken.
         self.partitions = {}
         self._forget()

@@ -10,7 +10,7 @@ import msgspec
 from ringback.cart import PASSIVE
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, ContactEvent, ContactKind, Conversion, DeadLetterReason, EventKind
-from stream import carts, history, merge
+from stream import carts, merge
 from stream.attribution import Arm, attributed
 from stream.carts import Returned, ShopperState
 
@@ -168,8 +168,7 @@ def _moved(state: ShopperState, event: CartEvent, print_: bytes, place: Place) -
     shopper_id, other = event.shopper_id, _other(event)
     if other >= shopper_id:
         raise _wrong(event, "moves its shopper to one with a larger id; it could be moved in circles")
-    kept = msgspec.structs.replace(state, history=history.settled(state.history))
-    carrier = _carrier(f"handed-over-{print_.hex()}", event.source, other, shopper_id, kept, event.time)
+    carrier = _carrier(f"handed-over-{print_.hex()}", event.source, other, shopper_id, state, event.time)
     carrier = msgspec.structs.replace(carrier, replay=event.replay, received_wall=event.received_wall)
     after = carts.moved_on(state, event, print_, place.offset, place.index)
     stub = msgspec.structs.replace(
@@ -197,7 +196,7 @@ def _taken_over(state: ShopperState, event: CartEvent, print_: bytes, place: Pla
         after = merge.merged(before, half)
         joined = merge.united_ids(after.joined, (other,))
         after = msgspec.structs.replace(after, joined=joined, aliases=merge.united_ids(after.aliases, (other,)))
-        lost = merge.given_up(state, half)
+        lost = merge.given_up(after, state, half)
         if lost is not None:
             detail = f"cart {lost.cart_id} in {lost.currency} is given up: the other one has another currency"
             refusal = BadEvent(DeadLetterReason.MIXED_CURRENCIES, detail)

@@ -35,6 +35,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
     recovered: Recovered
     states_read: Callable[[int], None]
     _standing_by: asyncio.Task[None] | None = None
+    _recovering: asyncio.Task[Any] | None = None
 
     async def write(self, partition: int, changes: Mapping[bytes, bytes | None]) -> None:
         """Set states, or delete them where None; returns when the changelog has it all. Raises `KafkaError`."""
@@ -53,6 +54,12 @@ class ShopperTable(faust.Table[bytes, bytes]):
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Read the states of what was assigned, then tell the worker which partitions are complete."""
+        # When partitions are dealt again meanwhile Faust calls this anew, and leaves the former call running.
+        former, self._recovering = self._recovering, asyncio.current_task()
+        if former is not None and not former.done():
+            former.cancel()
+            await asyncio.wait([former])
+        deal = self._states.deals
         if self._standing_by is not None:
             self._standing_by.cancel()
             self._standing_by = None
@@ -60,6 +67,8 @@ class ShopperTable(faust.Table[bytes, bytes]):
         mine = {tp.partition for tp in active_tps}
         try:
             await self._states.load(mine, self.connect, self.states_read)
+            if self._states.deals != deal:
+                return
             await self.recovered(mine)
         except Exception as error:
             # Faust drops what is raised here; without its states the worker must not go on.

@@ -79,6 +79,7 @@ def main(settings: Settings) -> None:
     try:
         asyncio.run(kafka.create_topics(settings.kafka, patience=math.inf))
         worker = Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
+        worker.spinner = None  # it writes its escapes into logs too
         worker.execute_from_commandline()
     finally:
         admin.stop()

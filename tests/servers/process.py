@@ -85,10 +85,8 @@ class Server(ABC):
             log.seek(self._log_start)
             return log.read().decode(errors="replace")
 
-    def start(self) -> None:
-        """Start the server and wait until it is ready. Raises `UnavailableError` with the end of its log otherwise."""
-        if self.running:
-            return
+    def launch(self) -> None:
+        """Start the server without waiting for it."""
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             # A session of its own: Ctrl-C reaches the tests, which then stop the servers in order.
@@ -101,6 +99,12 @@ class Server(ABC):
                 env=self.environment(),
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        """Start the server and wait until it is ready. Raises `UnavailableError` with the end of its log otherwise."""
+        if self.running:
+            return
+        self.launch()
         deadline = time.monotonic() + self.start_deadline_s
         while not self.ready():
             if not self.running or time.monotonic() > deadline:

@@ -12,7 +12,7 @@ from ringback.settings import Settings, load
 from stream.carts import ShopperState, decode_state, decode_waiting, encode_state
 from stream.partition import Partition
 
-NOON = 1_790_000_000.0  # Monday 2026-09-21 13:33 UTC, 09:33 in New York: inside calling hours
+NOON = 1_790_000_000.0  # Monday 2026-09-21 14:13 UTC, 10:13 in New York: inside calling hours
 ADA = Shopper(
     name="Ada",
     phone="+12125550123",

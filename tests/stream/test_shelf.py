@@ -24,7 +24,7 @@ def new_shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Sh
 def test_it_holds_what_was_applied_last(new_shelf: Callable[[], Shelf]) -> None:
     @given(CHANGES)
     def holds(batches: list[dict[bytes, bytes | None]]) -> None:
-        shelf, expected = new_shelf(), {}
+        shelf, expected = new_shelf(), dict[bytes, bytes | None]()
         for offset, changes in enumerate(batches):
             shelf.apply(changes, offset)
             expected |= changes
