@@ -11,6 +11,7 @@ from faust.types import TP, StreamT
 
 from stream.app import StreamApp
 from stream.flush import Flusher, Revoked
+from stream.membership import Membership
 from stream.processor import Processor, Record
 
 log = logging.getLogger(__name__)
@@ -20,21 +21,22 @@ TICK_SECONDS = 0.25
 Take = Callable[[Record, Callable[[], None]], Awaitable[None]]
 
 
-def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> None:
+def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membership: Membership) -> None:
     """Declare the agents, the flusher and the clock."""
     app, topic = stream_app.app, stream_app.cart_events.get_topic_name()
 
     @app.agent(stream_app.cart_events)
     async def follow_carts(stream: StreamT[bytes]) -> None:
-        await _follow(stream, processor.cart_events)
+        await _follow(stream, app, processor, processor.cart_events)
 
     @app.agent(stream_app.contacts)
     async def follow_contacts(stream: StreamT[bytes]) -> None:
-        await _follow(stream, processor.contact)
+        await _follow(stream, app, processor, processor.contact)
 
     async def judge_by_clock() -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
+            await membership.beat()
             processor.beat = time.monotonic()
             if app.rebalancing or app.should_stop:
                 # Both wait until all that was taken is acknowledged.
@@ -54,11 +56,15 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher) -> No
     app.task(flush)
 
 
-async def _follow(stream: Any, take: Take) -> None:
+async def _follow(stream: Any, app: Any, processor: Processor, take: Take) -> None:
     # Not stream.take(): it acknowledges a batch even when its processing is cut short, and so loses it.
     async for event in stream.noack().events():
+        message = event.message
+        if not processor.continuity.admits(message.tp, message.offset):
+            await processor.continuity.go_back(app.consumer, message)
+            continue
         try:
-            await take(event.message, event.ack)
+            await take(message, event.ack)
         except Revoked as revoked:
             log.info("left a record: partition %s is not ours", revoked)
 

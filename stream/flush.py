@@ -43,10 +43,14 @@ class Revoked(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Which deal of the partitions is in force, and whether it ends: by a new one, or because the worker stops."""
+    """Which deal of the partitions is in force, and whether it ends: by a new one, or because the worker stops.
+
+    ``doubtful``: this worker has slept, and may have lost its partitions; see `stream.membership`.
+    """
 
     generation: int
     ends: bool
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,15 @@ class Flusher:
                 self._unwritten = Unwritten(dict(self._marks))
 
     async def _flush(self, work: Work) -> None:
+        if not work.effects and not self._unwritten.works:
+            return
         self._check(work)
         await self._publish(work)
         unwritten = self._unwritten
         for number, effects in work.effects.items():
             self._following.published(effects)
             for change in effects.hopper:
+                await self._sure(work)
                 await self._update_hopper(change, work)
             unwritten.changes.setdefault(number, {}).update(self._following.changes(effects))
         unwritten.works.append(work)
@@ -153,6 +160,12 @@ class Flusher:
     def _check(self, work: Work) -> None:
         if self._assignment().generation != work.generation or not work.effects.keys() <= self._marks.keys():
             raise Revoked(f"deal {work.generation} is over")
+
+    async def _sure(self, work: Work) -> None:
+        """Wait until it is certain that the deal is in force; `Revoked` when it is not."""
+        while self._assignment().doubtful:
+            await self._wait(work)
+        self._check(work)
 
     async def _wait(self, work: Work) -> None:
         """Wait before another attempt; while the partitions are dealt anew, leave it to the new owner: `Revoked`."""
@@ -181,6 +194,7 @@ class Flusher:
             for output in self._following.outputs(number, effects)
         ]
         while waiting := self._unpublished(waiting):
+            await self._sure(work)
             try:
                 ends = await self._patiently(self._outputs.publish(waiting))
             except KafkaError as error:
@@ -248,6 +262,7 @@ class Flusher:
             if changes
         }
         while waiting:
+            await self._sure(work)
             writes = (self._table.write(number, changes) for number, changes in waiting.items())
             results = await self._patiently(asyncio.gather(*writes, return_exceptions=True))
             failed = {}

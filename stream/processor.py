@@ -7,11 +7,14 @@ durable in one batch: the busier the worker, the larger the batches.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
+
+from faust.types import TP
 
 from ringback.metrics import StreamMetrics
 from ringback.settings import StreamSettings
+from stream.continuity import Continuity
 from stream.flush import Flusher, Revoked, Work
 from stream.following import Follower, Following
 from stream.outputs import Marks
@@ -37,7 +40,10 @@ class Record(Protocol):
 
 
 class Processor:
-    """Pure partitions on one side, the flusher on the other. ``beat``: when the clock last looked, monotonic."""
+    """Pure partitions on one side, the flusher on the other.
+
+    ``beat`` is when the clock last looked, monotonic; ``topics`` are those whose records are taken.
+    """
 
     def __init__(
         self,
@@ -47,11 +53,15 @@ class Processor:
         flusher: Flusher,
         metrics: StreamMetrics,
         generation: Callable[[], int],
+        continuity: Continuity,
+        topics: Sequence[str],
     ) -> None:
         self.settings = settings
         self.metrics = metrics
         self.partitions: dict[int, Follower] = {}
         self.beat: float | None = None
+        self.continuity = continuity
+        self._topics = topics
         self._following = following
         self._table = table
         self._flusher = flusher
@@ -83,6 +93,7 @@ class Processor:
             taken[number], marks[number], loaded = await self._load(number)
             shoppers += loaded
         await self._flusher.take_over(marks)
+        await self.continuity.begin(TP(topic, number) for topic in self._topics for number in numbers)
         self.partitions = taken
         self.metrics.partitions.set(len(taken))
         self.metrics.recovery.set(time.monotonic() - started)

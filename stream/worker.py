@@ -15,12 +15,9 @@ from ringback.metrics import StreamMetrics
 from ringback.redis_client import connect
 from ringback.settings import Settings
 from scoring.model import Model, default_model_folder
-from stream import agents
 from stream.app import create
-from stream.flush import Assignment, Flusher
 from stream.following import CartFollowing
-from stream.outputs import Outputs
-from stream.processor import Processor
+from stream.shell import assemble
 
 log = logging.getLogger(__name__)
 
@@ -36,32 +33,10 @@ def main(settings: Settings) -> None:
     metrics = StreamMetrics()
     metrics.model.info({"version": model.version})
     clock = settings.simulation.clock()
-    redis, outputs = connect(settings.redis), Outputs(settings.kafka)
-    app = stream_app.app
+    redis, app = connect(settings.redis), stream_app.app
     following = CartFollowing(settings, clock, TimedModel(model, metrics), metrics)
-    flusher = Flusher(
-        following,
-        stream_app.table,
-        Hopper(redis, settings.dialer.campaign),
-        outputs,
-        metrics,
-        clock,
-        lambda: Assignment(app.consumer_generation_id, app.rebalancing or app.should_stop),
-        settings.stream.write_every,
-    )
-    processor = Processor(
-        following,
-        settings.stream,
-        stream_app.table,
-        flusher,
-        metrics,
-        lambda: app.consumer_generation_id,
-    )
-    table = stream_app.table
-    table.outputs, table.recovered = outputs, processor.recovered
-    table.connect = lambda: kafka.reader(settings.kafka)
-    table.states_read = metrics.states_read.inc
-    agents.install(stream_app, processor, flusher)
+    shell = assemble(settings, stream_app, following, Hopper(redis, settings.dialer.campaign), metrics)
+    processor, flusher = shell.processor, shell.flusher
     alive = {"clock": lambda: _lately(processor.beat), "flush": lambda: _lately(flusher.busy_since)}
     ready = {
         "partitions": lambda: bool(processor.partitions) and not app.in_recovery,
@@ -72,7 +47,7 @@ def main(settings: Settings) -> None:
     log.info("model %s, partitions of %d", model.version, settings.kafka.partitions)
 
     async def close(*_: object, **__: object) -> None:
-        await outputs.stop()
+        await shell.outputs.stop()
         await redis.aclose()
 
     app.on_before_shutdown.connect(close, weak=False)

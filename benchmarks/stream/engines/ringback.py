@@ -21,12 +21,10 @@ from ringback.metrics import StreamMetrics
 from ringback.records import CartEvent, Lead
 from ringback.redis_client import connect
 from ringback.settings import load
-from stream import agents
 from stream.app import create
-from stream.flush import Assignment, Flusher
-from stream.outputs import Marks, Output, Outputs
+from stream.outputs import Marks, Output
 from stream.partition import Withdrawal
-from stream.processor import Processor
+from stream.shell import assemble
 from stream.states import CachedStates
 from stream.worker import use_uvloop
 
@@ -134,27 +132,12 @@ def main() -> None:
     )
     use_uvloop()
     stream_app = create(settings, cart_events=given.input)
-    app, table, metrics, outputs = stream_app.app, stream_app.table, StreamMetrics(), Outputs(settings.kafka)
     following = JobFollowing(job.Job(given.model), given.output)
     hopper = Hopper(connect(settings.redis), settings.dialer.campaign)
-    flusher = Flusher(
-        following,
-        table,
-        hopper,
-        outputs,
-        metrics,
-        settings.simulation.clock(),
-        lambda: Assignment(app.consumer_generation_id, app.rebalancing or app.should_stop),
-        settings.stream.write_every,
-    )
-    processor = Processor(following, settings.stream, table, flusher, metrics, lambda: app.consumer_generation_id)
-    table.outputs, table.recovered = outputs, processor.recovered
-    table.connect = lambda: kafka.reader(settings.kafka)
-    table.states_read = metrics.states_read.inc
-    agents.install(stream_app, processor, flusher)
+    shell, app = assemble(settings, stream_app, following, hopper, StreamMetrics()), stream_app.app
 
     async def close(*_: object, **__: object) -> None:
-        await outputs.stop()
+        await shell.outputs.stop()
 
     app.on_before_shutdown.connect(close, weak=False)
     asyncio.run(kafka.create_topics(settings.kafka))
