@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Protocol, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -16,11 +16,15 @@ from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
+R = TypeVar("R")
+
 PATIENCE = 60.0
 RETRY_SECONDS = 0.5
 REMIND_SECONDS = 10.0
 LINGER_MS = 5
 MOST_BATCH_BYTES = 256 * 1024
+RECORDS_A_READ = 20_000
+ASKING_MS = 5_000
 MOST_READ_BYTES = 8 * 1024 * 1024
 
 RETENTION_DAYS: dict[Topic, int] = {
@@ -108,15 +112,46 @@ async def producer(
     return await _started(make, AIOKafkaProducer.stop, settings, patience)
 
 
-def reader(settings: KafkaSettings) -> AIOKafkaConsumer:
-    """A consumer that reads what it is assigned, in large steps; the caller starts and stops it."""
+def reader(settings: KafkaSettings, group: str | None = None) -> AIOKafkaConsumer:
+    """A consumer that reads what it is assigned, in large steps; the caller starts and stops it.
+
+    It soon gives up: who waits for a broker that is silent asks again, and notices that another one has taken over.
+    """
     return AIOKafkaConsumer(
         bootstrap_servers=_hosts(settings),
+        group_id=group,
+        request_timeout_ms=ASKING_MS,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=MOST_READ_BYTES,
         fetch_max_wait_ms=50,
     )
+
+
+async def until(
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord[bytes, bytes]]]]:
+    """The records of assigned partitions from their positions to these ends, all partitions at once."""
+    reading = set(ends)
+    while True:
+        for top in list(reading):
+            if await consumer.position(top) >= ends[top]:
+                reading.discard(top)
+                consumer.pause(top)
+        if not reading:
+            return
+        for top, records in (await consumer.getmany(*reading, timeout_ms=1000, max_records=RECORDS_A_READ)).items():
+            yield top, records
+
+
+async def persistently(what: str, ask: Callable[[], Awaitable[R]]) -> R:
+    """What is asked of Kafka, as often as it takes. ``what`` is told while there is no answer."""
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            log.warning("%s: Kafka does not answer (%r); trying again", what, error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def close(producing: AIOKafkaProducer, *, within: float = CLOSING_SECONDS) -> bool:

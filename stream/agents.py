@@ -10,7 +10,7 @@ from aiokafka.errors import IllegalStateError
 from faust.types import TP, StreamT
 
 from stream.app import StreamApp
-from stream.flush import Flusher, Revoked
+from stream.flush import Flusher, Receipt, Revoked
 from stream.membership import Membership
 from stream.processor import Processor, Record
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
 
-Take = Callable[[Record, Callable[[], None]], Awaitable[None]]
+Take = Callable[[Record, Receipt], Awaitable[None]]
 
 
 def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membership: Membership) -> None:
@@ -56,6 +56,22 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membe
     app.task(flush)
 
 
+class _Receipt:
+    """Acknowledges a record in Faust, or takes it out of what a new deal of the partitions waits for."""
+
+    __slots__ = ("_consumer", "_event")
+
+    def __init__(self, event: Any, consumer: Any) -> None:
+        self._event = event
+        self._consumer = consumer
+
+    def done(self) -> None:
+        self._event.ack()
+
+    def left(self) -> None:
+        self._consumer.unacked.discard(self._event.message)
+
+
 async def _follow(stream: Any, app: Any, processor: Processor, take: Take) -> None:
     # Not stream.take(): it acknowledges a batch even when its processing is cut short, and so loses it.
     async for event in stream.noack().events():
@@ -63,10 +79,12 @@ async def _follow(stream: Any, app: Any, processor: Processor, take: Take) -> No
         if not processor.continuity.admits(message.tp, message.offset):
             await processor.continuity.go_back(app.consumer, message)
             continue
+        receipt = _Receipt(event, app.consumer)
         try:
-            await take(message, event.ack)
+            await take(message, receipt)
         except Revoked as revoked:
             log.info("left a record: partition %s is not ours", revoked)
+            receipt.left()
 
 
 async def _idle_partitions(app: Any, topic: str, processor: Processor) -> list[int]:

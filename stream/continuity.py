@@ -10,10 +10,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faust.types import TP
 
+from ringback.kafka import reader
 from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -69,9 +70,9 @@ async def committed(settings: KafkaSettings, group: str, partitions: Iterable[TP
     tops = {TopicPartition(*partition): partition for partition in partitions}
     if not tops:
         return {}
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap, group_id=group, enable_auto_commit=False)
-    await consumer.start()
+    consumer = reader(settings, group)
     try:
+        await consumer.start()
         consumer.assign(list(tops))
         begins = await consumer.beginning_offsets(list(tops))
         return {partition: max(begins[top], await consumer.committed(top) or 0) for top, partition in tops.items()}

@@ -15,13 +15,14 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from dialer.hopper import Hopper, Offer
 from ringback.clock import Clock
 from ringback.errors import Unavailable
+from ringback.kafka import persistently
 from ringback.metrics import StreamMetrics
 from ringback.records import Lead, Topic
 from stream.following import Asked, Following
@@ -41,6 +42,16 @@ class Revoked(Exception):
     """The partition was taken away while its batch was under way; its new owner reads the records again."""
 
 
+class Receipt(Protocol):
+    """For a record that was taken; one of the two is called, once."""
+
+    def done(self) -> None:
+        """All that follows from it is durable."""
+
+    def left(self) -> None:
+        """Nothing follows from it here; it is read again, by this worker or another."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """Which deal of the partitions is in force, and whether it ends: by a new one, or because the worker stops.
@@ -55,16 +66,21 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The effects of some records, by partition, and what to call when they are durable: first ``settled``.
+    """The effects of some records, by partition. ``settled`` is called when they are durable, before the receipts.
 
     ``urgent`` asks for that at once: there is no room for more.
     """
 
     generation: int
     effects: dict[int, Asked]
-    acknowledge: list[Callable[[], None]]
+    receipts: list[Receipt]
     settled: Callable[[], None]
     urgent: bool = False
+
+    def leave(self) -> None:
+        """Leave the records to whoever reads them again."""
+        for receipt in self.receipts:
+            receipt.left()
 
 
 @dataclass(slots=True)
@@ -112,9 +128,8 @@ class Flusher:
     async def take_over(self, marks: dict[int, Marks]) -> None:
         """Begin with these partitions, and forget all others."""
         self._marks, self._published = {}, {}
-        for number, newest in marks.items():
-            await self._read_back(number, newest)
-        self._unwritten = Unwritten(dict(self._marks))
+        await self._read_back(marks)
+        self._leave()
 
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
         """Flush what ``gather`` returns, again and again, until cancelled. It must return a few times a second."""
@@ -126,7 +141,13 @@ class Flusher:
                 await self._flush(work)
             except Revoked as revoked:
                 log.info("left what was not written: the partitions are dealt anew (%s)", revoked)
-                self._unwritten = Unwritten(dict(self._marks))
+                work.leave()
+                self._leave()
+
+    def _leave(self) -> None:
+        for work in self._unwritten.works:
+            work.leave()
+        self._unwritten = Unwritten(dict(self._marks))
 
     async def _flush(self, work: Work) -> None:
         if not work.effects and not self._unwritten.works:
@@ -154,8 +175,8 @@ class Flusher:
             written.settled()
             for effects in written.effects.values():
                 self._following.durable(effects)
-            for acknowledge in written.acknowledge:
-                acknowledge()
+            for receipt in written.receipts:
+                receipt.done()
 
     def _check(self, work: Work) -> None:
         if self._assignment().generation != work.generation or not work.effects.keys() <= self._marks.keys():
@@ -201,8 +222,7 @@ class Flusher:
                 log.warning("Kafka did not take %d records (%r); trying again", len(waiting), error)
                 await self._wait(work)
                 await self._outputs.stop()
-                for number in work.effects:
-                    await self._read_back(number, self._marks[number])
+                await self._read_back({number: self._marks[number] for number in work.effects})
             else:
                 for number in work.effects:
                     decisions, conversions = self._marks[number]
@@ -212,15 +232,10 @@ class Flusher:
                     )
                 return
 
-    async def _read_back(self, number: int, marks: Marks) -> None:
-        while True:
-            try:
-                self._published[number], self._marks[number] = await self._outputs.tail(number, marks)
-            except KafkaError as error:
-                log.warning("partition %d: what was published can't be read (%r); trying again", number, error)
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+    async def _read_back(self, marks: dict[int, Marks]) -> None:
+        found = await persistently("what was published", lambda: self._outputs.tails(marks))
+        for number, (published, ends) in found.items():
+            self._published[number], self._marks[number] = published, ends
 
     def _unpublished(self, waiting: list[Output]) -> list[Output]:
         return [out for out in waiting if out.topic not in ONCE or not self._is_published(out)]

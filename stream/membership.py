@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from ringback.kafka import ASKING_MS
 from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Membership:
 
 async def is_member(settings: KafkaSettings, group: str, member_id: str) -> bool:
     """Whether Kafka has a member of this id in a group. False too where it does not answer: nothing is certain then."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=ASKING_MS)
     try:
         await admin.start()
         described = await admin.describe_consumer_groups([group])

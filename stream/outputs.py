@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from ringback import kafka
@@ -66,16 +66,19 @@ class Outputs:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
 
     async def start(self) -> None:
         """Connect; waits for a broker that isn't there yet."""
         await self._producing()
 
     async def _producing(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            # What comes here was gathered already: nothing is won by waiting for more.
-            self._producer = await kafka.producer(self._settings, linger_ms=0)
-        return self._producer
+        # Several partitions are written at once: the first to come connects, for all.
+        async with self._connecting:
+            if self._producer is None:
+                # What comes here was gathered already: nothing is won by waiting for more.
+                self._producer = await kafka.producer(self._settings, linger_ms=0)
+            return self._producer
 
     async def stop(self) -> None:
         """Disconnect."""
@@ -126,33 +129,38 @@ class Outputs:
         last: int = landed[-1].offset + sent[-1][1] - 1
         return last
 
-    async def tail(self, partition: int, marks: Marks) -> tuple[set[str], Marks]:
-        """What was published in a partition after ``marks``: the identities, and where the partition ends now."""
-        tops = [TopicPartition(topic, partition) for topic in ONCE]
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, enable_auto_commit=False)
-        await consumer.start()
+    async def tails(self, marks: Mapping[int, Marks]) -> dict[int, tuple[set[str], Marks]]:
+        """What was published in partitions after their marks: the identities, and where the partition ends now.
+
+        Raises `KafkaError`.
+        """
+        tops = {
+            TopicPartition(topic, number): mark
+            for number, pair in marks.items()
+            for topic, mark in zip(ONCE, pair, strict=True)
+        }
+        if not tops:
+            return {}
+        consumer = kafka.reader(self._settings)
         try:
-            consumer.assign(tops)
-            ends = await consumer.end_offsets(tops)
-            begins = await consumer.beginning_offsets(tops)
-            known: set[str] = set()
-            for top, mark in zip(tops, marks, strict=True):
-                start = max(mark or ends[top] - LONGEST_TAIL, begins[top])
-                if start < ends[top]:
-                    known.update(await _read(consumer, top, start, ends[top]))
-            return known, (ends[tops[0]], ends[tops[1]])
+            await consumer.start()
+            consumer.assign(list(tops))
+            ends = await consumer.end_offsets(list(tops))
+            begins = await consumer.beginning_offsets(list(tops))
+            found: dict[TopicPartition, set[str]] = {top: set() for top in tops}
+            for top, mark in tops.items():
+                consumer.seek(top, max(mark or ends[top] - LONGEST_TAIL, begins[top]))
+            async for top, records in kafka.until(consumer, ends):
+                found[top].update(_identity(_decode_published(record.value)) for record in records)
         finally:
             await consumer.stop()
-
-
-async def _read(consumer: AIOKafkaConsumer, top: TopicPartition, start: int, end: int) -> Iterable[str]:
-    consumer.assign([top])
-    consumer.seek(top, start)
-    found: list[str] = []
-    while await consumer.position(top) < end:
-        for records in (await consumer.getmany(top, timeout_ms=1000)).values():
-            found.extend(_identity(_decode_published(record.value)) for record in records)
-    return found
+        return {
+            number: (
+                set().union(*(found[TopicPartition(topic, number)] for topic in ONCE)),
+                (ends[TopicPartition(ONCE[0], number)], ends[TopicPartition(ONCE[1], number)]),
+            )
+            for number in marks
+        }
 
 
 async def _send(

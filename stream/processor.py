@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 from faust.types import TP
 
+from ringback.kafka import persistently
 from ringback.metrics import StreamMetrics
 from ringback.settings import StreamSettings
 from stream.continuity import Continuity
-from stream.flush import Flusher, Revoked, Work
+from stream.flush import Flusher, Receipt, Revoked, Work
 from stream.following import Follower, Following
 from stream.outputs import Marks
 from stream.states import CachedStates
@@ -69,7 +70,7 @@ class Processor:
         # The deal of partitions in which these states were recovered: what follows from them is written in no other.
         self._deal = -1
         self._touched: set[int] = set()
-        self._acknowledge: list[Callable[[], None]] = []
+        self._receipts: list[Receipt] = []
         # Of records that were taken: since the last gathering, and all that are not durable.
         self._gathered_bytes = 0
         self._waiting_bytes = 0
@@ -93,15 +94,16 @@ class Processor:
             taken[number], marks[number], loaded = await self._load(number)
             shoppers += loaded
         await self._flusher.take_over(marks)
-        await self.continuity.begin(TP(topic, number) for topic in self._topics for number in numbers)
+        tops = [TP(topic, number) for topic in self._topics for number in numbers]
+        await persistently("what was committed", lambda: self.continuity.begin(tops))
         self.partitions = taken
         self.metrics.partitions.set(len(taken))
         self.metrics.recovery.set(time.monotonic() - started)
         self.metrics.rebalances.inc()
         log.info("following %d shoppers in partitions %s", shoppers, sorted(numbers) or "none")
 
-    async def cart_events(self, record: Record, acknowledge: Callable[[], None]) -> None:
-        """Take a record of the cart events; ``acknowledge`` is called when all that follows from it is durable.
+    async def cart_events(self, record: Record, receipt: Receipt) -> None:
+        """Take a record of the cart events; ``receipt`` says when all that follows from it is durable.
 
         Waits while too much is not durable yet. Raises `Revoked` when the partition is not this worker's.
         """
@@ -112,12 +114,12 @@ class Processor:
         scored = time.time()
         for wall in arrived:
             self.metrics.event_to_score.observe(max(0.0, scored - wall))
-        await self._gather_later(record.partition, len(value), acknowledge)
+        await self._gather_later(record.partition, len(value), receipt)
 
-    async def contact(self, record: Record, acknowledge: Callable[[], None]) -> None:
+    async def contact(self, record: Record, receipt: Receipt) -> None:
         """Take a record of the contacts, as `cart_event` does."""
         self._partition(record).contact(record.key or b"", record.value or b"", record.offset)
-        await self._gather_later(record.partition, len(record.value or b""), acknowledge)
+        await self._gather_later(record.partition, len(record.value or b""), receipt)
 
     def tick(self, idle: Iterable[int], committed: Mapping[int, int]) -> None:
         """Let the clock judge in partitions where no record waits, and forget who was silent for long.
@@ -158,14 +160,14 @@ class Processor:
             self._room.set()
 
         urgent = self._waiting_bytes >= self.settings.in_flight / 2
-        work = Work(self._deal, effects, self._acknowledge, settled, urgent)
-        self._touched, self._acknowledge = set(), []
+        work = Work(self._deal, effects, self._receipts, settled, urgent)
+        self._touched, self._receipts = set(), []
         self._arrived.clear()
         return work
 
-    async def _gather_later(self, number: int, size: int, acknowledge: Callable[[], None]) -> None:
+    async def _gather_later(self, number: int, size: int, receipt: Receipt) -> None:
         self._touched.add(number)
-        self._acknowledge.append(acknowledge)
+        self._receipts.append(receipt)
         self._gathered_bytes += size
         self._waiting_bytes += size
         self._arrived.set()
@@ -174,7 +176,9 @@ class Processor:
             await self._room.wait()
 
     def _forget(self) -> None:
-        self._touched, self._acknowledge = set(), []
+        for receipt in self._receipts:
+            receipt.left()
+        self._touched, self._receipts = set(), []
         self._gathered_bytes = self._waiting_bytes = 0
         self._arrived.clear()
         self._room.set()

@@ -16,12 +16,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.stores import base
 from faust.types import TP, AppT, EventT
 
+from ringback.kafka import until
 from stream.shelf import NOTHING, MemoryShelf, RocksShelf, Shelf
 
 log = logging.getLogger(__name__)
 
-RECORDS_A_READ = 20_000
-FETCH_BYTES = 8 * 1024 * 1024
 TELL_EVERY_SECONDS = 5.0
 
 
@@ -78,45 +77,42 @@ class ShopperStore(base.Store[bytes, bytes]):
 
         Raises `KafkaError`, or `ValueError` when a changelog is shorter than what lies on the disk.
         """
+        tops = {TopicPartition(self._topic, number): self.shelf(number) for number in sorted(partitions)}
+        if not tops:
+            return
         consumer = connect()
-        await consumer.start()
         try:
-            for number in sorted(partitions):
-                await self._load(consumer, number, told)
-        finally:
-            await consumer.stop()
-
-    async def _load(self, consumer: AIOKafkaConsumer, number: int, told: Callable[[int], None]) -> None:
-        top = TopicPartition(self._topic, number)
-        consumer.assign([top])
-        begin = (await consumer.beginning_offsets([top]))[top]
-        end = (await consumer.end_offsets([top]))[top]
-        shelf = self.shelf(number)
-        if shelf.offset >= end:
-            raise ValueError(
-                f"the states of partition {number} on the disk reach offset {shelf.offset} of {top.topic}, which ends "
-                f"at {end}: the topic was made anew; delete the folder stream.data_dir"
-            )
-        if shelf.offset != NOTHING and shelf.offset < begin - 1:
-            # What was compacted away since then may have been a deletion.
-            shelf.apply(dict.fromkeys(shelf.keys()), shelf.offset)
-        began, read = time.monotonic(), 0
-        reminded = began
-        consumer.seek(top, max(shelf.offset + 1, begin))
-        while (position := await consumer.position(top)) < end:
-            for records in (await consumer.getmany(top, timeout_ms=1000, max_records=RECORDS_A_READ)).values():
-                shelf.apply({record.key: record.value for record in records}, records[-1].offset)
+            await consumer.start()
+            consumer.assign(list(tops))
+            begins = await consumer.beginning_offsets(list(tops))
+            ends = await consumer.end_offsets(list(tops))
+            for top, shelf in tops.items():
+                _prepare(shelf, top, begins[top], ends[top])
+                consumer.seek(top, max(shelf.offset + 1, begins[top]))
+            began = reminded = time.monotonic()
+            read = 0
+            async for top, records in until(consumer, ends):
+                tops[top].apply({record.key: record.value for record in records}, records[-1].offset)
                 read += len(records)
                 told(len(records))
-            if time.monotonic() - reminded > TELL_EVERY_SECONDS:
-                reminded = time.monotonic()
-                log.info("partition %d: %d states read, at offset %d of %d", number, read, position, end)
-        shelf.apply({}, end - 1)
-        for key, value, offset in self._fed.pop(number, []):
-            shelf.apply({key: value}, offset)
+                if time.monotonic() - reminded > TELL_EVERY_SECONDS:
+                    reminded = time.monotonic()
+                    log.info(
+                        "%d changes read, at offset %d of %d in partition %d",
+                        read,
+                        tops[top].offset,
+                        ends[top],
+                        top.partition,
+                    )
+        finally:
+            await consumer.stop()
+        for top, shelf in tops.items():
+            shelf.apply({}, ends[top] - 1)
+            for key, value, offset in self._fed.pop(top.partition, []):
+                shelf.apply({key: value}, offset)
         if read:
-            seconds = time.monotonic() - began
-            log.info("partition %d: %d changes read in %.1f s, %d shoppers", number, read, seconds, len(shelf))
+            shoppers = sum(len(shelf) for shelf in tops.values())
+            log.info("%d changes read in %.1f s, %d shoppers", read, time.monotonic() - began, shoppers)
 
     def apply_changelog_batch(
         self, batch: Iterable[EventT[bytes]], to_key: Callable[[Any], bytes], to_value: Callable[[Any], bytes]
@@ -150,3 +146,15 @@ class ShopperStore(base.Store[bytes, bytes]):
     async def on_stop(self) -> None:
         """Close the shelves."""
         self._clear()
+
+
+def _prepare(shelf: Shelf, top: TopicPartition, begin: int, end: int) -> None:
+    """Make sure that a shelf can go on from where it is."""
+    if shelf.offset >= end:
+        raise ValueError(
+            f"the states of partition {top.partition} on the disk reach offset {shelf.offset} of {top.topic}, "
+            f"which ends at {end}: the topic was made anew; delete the folder stream.data_dir"
+        )
+    if shelf.offset != NOTHING and shelf.offset < begin - 1:
+        # What was compacted away since then may have been a deletion.
+        shelf.apply(dict.fromkeys(shelf.keys()), shelf.offset)

@@ -11,6 +11,7 @@ import faust
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
+from ringback.kafka import persistently
 from stream.outputs import Outputs
 from stream.shelf import Shelf
 from stream.store import ShopperStore
@@ -66,7 +67,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
         await super().on_recovery_completed(active_tps, standby_tps)
         mine = {tp.partition for tp in active_tps}
         try:
-            await self._states.load(mine, self.connect, self.states_read)
+            await self._load(mine)
             if self._states.deals != deal:
                 return
             await self.recovered(mine)
@@ -80,9 +81,13 @@ class ShopperTable(faust.Table[bytes, bytes]):
         if standby_tps:
             self._standing_by = asyncio.create_task(self._stand_by({tp.partition for tp in standby_tps}))
 
+    async def _load(self, partitions: set[int]) -> None:
+        # What was read stays on the shelves: each attempt goes on where the last one ended.
+        await persistently("the changelog", lambda: self._states.load(partitions, self.connect, self.states_read))
+
     async def _stand_by(self, partitions: set[int]) -> None:
         try:
-            await self._states.load(partitions, self.connect, self.states_read)
+            await self._load(partitions)
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker ends and says so
             await self.app.crash(error)
 
