@@ -76,6 +76,7 @@ async def _follow(stream: Any, app: Any, processor: Processor, take: Take) -> No
     # Not stream.take(): it acknowledges a batch even when its processing is cut short, and so loses it.
     async for event in stream.noack().events():
         message = event.message
+        app.consumer.starts = processor.continuity.begun
         if not processor.continuity.admits(message.tp, message.offset):
             await processor.continuity.go_back(app.consumer, message)
             continue

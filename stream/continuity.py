@@ -26,10 +26,14 @@ Starts = Callable[[Iterable[TP]], Awaitable[dict[TP, int]]]
 
 
 class Continuity:
-    """What comes next in each partition. ``starts`` says where to begin, which is also where a log now begins."""
+    """What comes next in each partition. ``starts`` says where to begin, which is never before a log begins.
+
+    ``begun`` is where each partition was begun.
+    """
 
     def __init__(self, starts: Starts) -> None:
         self._starts = starts
+        self.begun: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._sent_back: dict[TP, float] = {}
 
@@ -37,7 +41,8 @@ class Continuity:
         """Begin with these partitions where the group has committed, and with no others. Raises `KafkaError`."""
         self._next = {}
         self._sent_back = {}
-        self._next = await self._starts(partitions)
+        self.begun = await self._starts(partitions)
+        self._next = dict(self.begun)
 
     def admits(self, partition: TP, offset: int) -> bool:
         """Whether a record may be taken: it follows the last one, or came before it."""
@@ -59,7 +64,9 @@ class Continuity:
         self._sent_back[partition] = now
         log.warning("%s, partition %d: offset %d came after %d; going back", *partition, message.offset, following - 1)
         try:
-            self._next[partition] = max(following, (await self._starts([partition]))[partition])
+            begin = (await self._starts([partition]))[partition]
+            if begin > following:  # the log has lost its beginning
+                self._next[partition] = self.begun[partition] = begin
             await consumer.seek(partition, self._next[partition])
         except (IllegalStateError, KafkaError) as error:
             log.warning("%s, partition %d: can't go back now (%r)", *partition, error)

@@ -123,12 +123,14 @@ class Flusher:
         self._marks: dict[int, Marks] = {}
         self._published: dict[int, set[str]] = {}
         self._unwritten = Unwritten()
+        self._void: int | None = None
         metrics.hopper_up.set(1)
 
     async def take_over(self, marks: dict[int, Marks]) -> None:
         """Begin with these partitions, and forget all others."""
         self._marks, self._published = {}, {}
         await self._read_back(marks)
+        self._void = None
         self._leave()
 
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
@@ -141,6 +143,8 @@ class Flusher:
                 await self._flush(work)
             except Revoked as revoked:
                 log.info("left what was not written: the partitions are dealt anew (%s)", revoked)
+                # Later records of this deal stand on what is left here: nothing of it may be written any more.
+                self._void = work.generation
                 work.leave()
                 self._leave()
 
@@ -179,7 +183,8 @@ class Flusher:
                 receipt.done()
 
     def _check(self, work: Work) -> None:
-        if self._assignment().generation != work.generation or not work.effects.keys() <= self._marks.keys():
+        in_force = self._assignment().generation == work.generation != self._void
+        if not in_force or not work.effects.keys() <= self._marks.keys():
             raise Revoked(f"deal {work.generation} is over")
 
     async def _sure(self, work: Work) -> None:
