@@ -1,5 +1,6 @@
 """The admin listener of a process: /metrics, /livez and /readyz, on a loopback port of its own."""
 
+import contextlib
 import json
 import logging
 import threading
@@ -72,11 +73,13 @@ def _handler(registry: CollectorRegistry, health: Mapping[str, Checks]) -> type[
                 self._answer(404, "text/plain", b"/metrics, /livez or /readyz\n")
 
         def _answer(self, status: int, content_type: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            # Who asked may have gone, above all when this process slept.
+            with contextlib.suppress(ConnectionError):
+                self.send_response(status)
+                self.send_header("Content-Type", content_type)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the base class's
             log.debug(format, *args)

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 ASK_AFTER_SECONDS = 5.0
+# The records that a former owner had taken come first, and what its clock had judged is judged after idle_after.
+READ_BACK_SECONDS = 600.0
 
 R = TypeVar("R")
 
@@ -124,6 +126,8 @@ class Flusher:
         self._published: dict[int, set[str]] = {}
         self._unwritten = Unwritten()
         self._void: int | None = None
+        self._before: dict[int, Marks] = {}
+        self._before_until = 0.0
         metrics.hopper_up.set(1)
 
     async def take_over(self, marks: dict[int, Marks]) -> None:
@@ -131,6 +135,7 @@ class Flusher:
         self._marks, self._published = {}, {}
         await self._read_back(marks)
         self._void = None
+        self._before, self._before_until = dict(marks), time.monotonic() + READ_BACK_SECONDS
         self._leave()
 
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
@@ -151,7 +156,13 @@ class Flusher:
     def _leave(self) -> None:
         for work in self._unwritten.works:
             work.leave()
-        self._unwritten = Unwritten(dict(self._marks))
+        self._unwritten = self._nothing_unwritten()
+
+    def _nothing_unwritten(self) -> Unwritten:
+        # What a former owner published and did not write is decided again here, if this worker lives. Until it surely
+        # has been, states keep the marks from which whoever comes next will find it.
+        young = time.monotonic() < self._before_until
+        return Unwritten(dict(self._before if young else self._marks))
 
     async def _flush(self, work: Work) -> None:
         if not work.effects and not self._unwritten.works:
@@ -174,7 +185,7 @@ class Flusher:
         await self._write_states(work, unwritten)
         # What is acknowledged is not read again: only in the deal whose states were written may it be.
         self._check(work)
-        self._unwritten = Unwritten(dict(self._marks))
+        self._unwritten = self._nothing_unwritten()
         for written in unwritten.works:
             written.settled()
             for effects in written.effects.values():

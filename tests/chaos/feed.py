@@ -107,9 +107,15 @@ def records(events: Sequence[CartEvent], partitions: int, unusable: int, rng: Ra
 
 
 def bulk(events: Sequence[CartEvent], partitions: int, padding: int) -> Iterator[Sent]:
-    """Each event in a record of its own that is made large by what no reader asks for; of shoppers of its own."""
+    """Each event in a record of its own that is made large by what no reader asks for; of shoppers of its own.
+
+    They only look: their times are far behind the watermark, and a worker that was just started does not know that yet.
+    """
     for event in events:
-        sent = _single(msgspec.structs.replace(event, shopper_id=f"bulk-{event.shopper_id}"), partitions)
+        looking = msgspec.structs.replace(
+            event, shopper_id=f"bulk-{event.shopper_id}", kind=EventKind.PRODUCT_VIEWED, cart_id=None, order_id=None
+        )
+        sent = _single(looking, partitions)
         larger = sent.value[:-1] + b',"note":"' + b"x" * padding + b'"}'
         yield replace(sent, value=larger)
 

@@ -37,7 +37,7 @@ SEED = int(os.environ.get("RINGBACK_CHAOS_SEED") or secrets.randbelow(10**6))
 EVENTS_A_STEP = 350
 PADDED_EVENTS, PADDING = 400, 150_000
 SESSION_SECONDS = 3.0
-ZOMBIES = int(os.environ.get("RINGBACK_CHAOS_ZOMBIES", "4"))
+ZOMBIES = 4
 
 
 def environment(bootstrap: str, redis_url: str, last: float) -> dict[str, str]:
