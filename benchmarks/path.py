@@ -25,7 +25,7 @@ from tests.servers.kafka import Kafka
 from tests.servers.redis import Redis
 from tests.servers.ringback import RingbackProcess
 
-SHOPPERS = 8_000
+SHOPPERS = 24_000
 DAYS = 10
 # What ingest packs together in its linger of 3 ms at 20,000 events a second.
 PACKED_TOGETHER = 60
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of a small backlog")
     parser.add_argument("--rate", type=int, default=500, help="events a second for the latency")
     options = parser.parse_args()
-    rounds, backlog = (1, 10_000) if options.quick else (3, 30_000)
+    rounds, backlog = (1, 60_000) if options.quick else (3, 120_000)
     results = [asyncio.run(_round(backlog, options.rate, seed)) for seed in range(rounds)]
     console = Console()
     for name, unit in (("events_per_s", "events/s"), ("event_to_score_p50_ms", "ms"), ("event_to_score_p99_ms", "ms")):
