@@ -141,9 +141,10 @@ class Flusher:
     async def run(self, gather: Callable[[], Awaitable[Work]]) -> None:
         """Flush what ``gather`` returns, again and again, until cancelled. It must return a few times a second."""
         while True:
-            self.busy_since = None
+            if not self._waits_in_vain():
+                self.busy_since = None
             work = await gather()
-            self.busy_since = time.monotonic()
+            self.busy_since = self.busy_since or time.monotonic()
             try:
                 await self._flush(work)
             except Revoked as revoked:
@@ -152,6 +153,11 @@ class Flusher:
                 self._void = work.generation
                 work.leave()
                 self._leave()
+
+    def _waits_in_vain(self) -> bool:
+        """Whether a deal was left, and no other one is to come: only a new start helps."""
+        now = self._assignment()
+        return self._void == now.generation and not now.ends
 
     def _leave(self) -> None:
         for work in self._unwritten.works:
