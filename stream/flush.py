@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 ASK_AFTER_SECONDS = 5.0
+# So that events which come meanwhile are scored without delay.
+DONE_AT_ONCE = 200
 # The records that a former owner had taken come first, and what its clock had judged is judged after idle_after.
 READ_BACK_SECONDS = 600.0
 
@@ -196,8 +198,20 @@ class Flusher:
             written.settled()
             for effects in written.effects.values():
                 self._following.durable(effects)
-            for receipt in written.receipts:
+        await self._acknowledge(work, [receipt for written in unwritten.works for receipt in written.receipts])
+
+    async def _acknowledge(self, work: Work, receipts: list[Receipt]) -> None:
+        while receipts:
+            some, receipts = receipts[:DONE_AT_ONCE], receipts[DONE_AT_ONCE:]
+            for receipt in some:
                 receipt.done()
+            await asyncio.sleep(0)
+            try:
+                self._check(work)
+            except Revoked:
+                for receipt in receipts:
+                    receipt.left()
+                raise
 
     def _check(self, work: Work) -> None:
         in_force = self._assignment().generation == work.generation != self._void
@@ -292,9 +306,8 @@ class Flusher:
         self._metrics.hopper_up.set(up)
 
     async def _write_states(self, work: Work, unwritten: Unwritten) -> None:
-        encode = self._following.encode
         waiting = {
-            number: {key: encode(state, unwritten.marks[number]) for key, state in changes.items()}
+            number: await self._encoded(changes, unwritten.marks[number])
             for number, changes in unwritten.changes.items()
             if changes
         }
@@ -312,3 +325,11 @@ class Flusher:
             if failed:
                 await self._wait(work)
             waiting = failed
+
+    async def _encoded(self, changes: dict[bytes, Any], marks: Marks) -> dict[bytes, bytes | None]:
+        encoded: dict[bytes, bytes | None] = {}
+        for key, state in changes.items():
+            encoded[key] = self._following.encode(state, marks)
+            if len(encoded) % DONE_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return encoded
