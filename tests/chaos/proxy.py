@@ -26,15 +26,23 @@ class Proxy:
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        if self._server is not None:
+            await self._server.wait_closed()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
+        ends = [writer]
         with suppress(OSError, asyncio.CancelledError):
             there, back = await asyncio.open_connection("127.0.0.1", self._behind)
+            ends.append(back)
             await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
-        writer.close()
+        for end in ends:
+            end.close()
+        for end in ends:
+            with suppress(OSError):
+                await end.wait_closed()
         self._connections.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

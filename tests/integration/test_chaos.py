@@ -149,7 +149,8 @@ async def test_never_lost_never_twice(kafka: Kafka, tmp_path: Path, monkeypatch:
             await all_taken(settings)
             watching.cancel()
             fleet.faults += [fault for worker in fleet.workers if (fault := await worker.leave())]
-            account = await draw_up(settings, CHANGELOG, feeder.ledger, connect(settings.redis))
+            ledger_redis = await stack.enter_async_context(connect(settings.redis))
+            account = await draw_up(settings, CHANGELOG, feeder.ledger, ledger_redis)
         finally:
             watching.cancel()
             tell(account, disturber, fleet, tmp_path)
