@@ -120,7 +120,7 @@ def test_the_future_never_changes_what_a_row_knew(events: list[CartEvent], later
     goes_on = [msgspec.structs.replace(event, time=last + 1 + event.time) for event in later]
     alone = prefix_rows(events, horizon=HOUR, uncovered=True)
     longer = prefix_rows([*events, *goes_on], horizon=HOUR, uncovered=True)
-    # An event at the very moment keeps a cart: whether one that is due at the log's end was left, only the future tells.
+    # An event at the very moment keeps a cart: of one that is due as the log ends only the future tells.
     known = (longer.times <= last) & ~(longer.due & (longer.times == last))
     np.testing.assert_array_equal(longer.times[known], alone.times)
     np.testing.assert_array_equal(longer.vectors[known], alone.vectors)
