@@ -142,7 +142,7 @@ def _judge(rows: _Collector, shopper: _Shopper, time: float, gap: float) -> None
 def _follow(rows: _Collector, shopper: _Shopper, event: CartEvent) -> None:
     shopper.cart = carts.apply(shopper.cart, event)
     shopper.state = update(shopper.state, event)
-    shopper.judged = False
+    shopper.judged = shopper.judged and event.kind in carts.PASSIVE
     if event.kind is EventKind.ORDER_COMPLETED:
         shopper.orders.append(event.time)
     if shopper.cart is not None and shopper.cart.lines and event.kind in CHANGES:
