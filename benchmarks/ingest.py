@@ -37,6 +37,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from benchmarks.processes import cpu_seconds
 from ingest.send_fixture import load
 from tests.servers.kafka import Kafka
 from tests.servers.process import Server, free_port, listens, short_directory
@@ -253,20 +254,18 @@ def _leave_a_core() -> set[int] | None:
 
 
 def _measure(process: Server, port: int, core: set[int] | None, rate: int, seconds: float) -> Run:
-    assert process._child is not None  # noqa: S101, SLF001 - it was started, and nobody else needs its id
-    pid = process._child.pid  # noqa: SLF001
     if core is not None:
-        for thread in Path(f"/proc/{pid}/task").iterdir():
+        for thread in Path(f"/proc/{process.pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), core)
-    return uvloop.run(_load(pid, port, rate, seconds))
+    return uvloop.run(_load(process, port, rate, seconds))
 
 
-async def _load(pid: int, port: int, rate: int, seconds: float) -> Run:
+async def _load(process: Server, port: int, rate: int, seconds: float) -> Run:
     load_ = Load(port, Requests())
     await load_.run(rate, WARM_UP_SECONDS)
     load_.latencies.clear()
     load_.spooled = 0
-    cpu, started = _cpu_seconds(pid), time.monotonic()
+    cpu, started = cpu_seconds(process), time.monotonic()
     await load_.run(rate, seconds)
     took = time.monotonic() - started
     latencies = sorted(1000 * latency for latency in load_.latencies)
@@ -275,22 +274,13 @@ async def _load(pid: int, port: int, rate: int, seconds: float) -> Run:
         p50=_quantile(latencies, 0.5),
         p99=_quantile(latencies, 0.99),
         worst=latencies[-1],
-        cpu_us=1e6 * (_cpu_seconds(pid) - cpu) / len(latencies),
+        cpu_us=1e6 * (cpu_seconds(process) - cpu) / len(latencies),
         spooled=load_.spooled,
     )
 
 
 def _quantile(ordered: Sequence[float], q: float) -> float:
     return ordered[ceil(q * len(ordered)) - 1]
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process; see proc(5). NaN where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return float("nan")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _report(results: dict[str, list[Run]]) -> None:

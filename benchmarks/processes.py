@@ -13,7 +13,7 @@ def cpu_seconds(server: Server) -> float:
     """User and system time since the process began."""
     try:
         # After the name in parentheses: state is field 3, utime 14 and stime 15.
-        fields = Path(f"/proc/{_pid(server)}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return float("nan")
     return (int(fields[11]) + int(fields[12])) / _TICKS
@@ -22,14 +22,7 @@ def cpu_seconds(server: Server) -> float:
 def resident_bytes(server: Server) -> float:
     """Memory that the process holds now."""
     try:
-        lines = Path(f"/proc/{_pid(server)}/status").read_text().splitlines()
+        lines = Path(f"/proc/{server.pid}/status").read_text().splitlines()
     except OSError:
         return float("nan")
     return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), float("nan"))
-
-
-def _pid(server: Server) -> int:
-    child = server._child  # noqa: SLF001 - nobody but a benchmark needs it
-    if child is None:
-        raise RuntimeError(f"{server.name} is not running")
-    return child.pid

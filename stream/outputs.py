@@ -68,10 +68,6 @@ class Outputs:
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
 
-    async def start(self) -> None:
-        """Connect; waits for a broker that isn't there yet."""
-        await self._producing()
-
     async def _producing(self) -> AIOKafkaProducer:
         # Several partitions are written at once: the first to come connects, for all.
         async with self._connecting:

@@ -17,7 +17,7 @@ SEED = 7
 
 def train(path: Path) -> None:
     """Train the model and write it. What it predicts means nothing; a score costs as much as a real one."""
-    labels = random.Random(SEED)  # noqa: S311 -- a benchmark is repeated with the same numbers
+    labels = random.Random(SEED)  # noqa: S311 - a benchmark is repeated with the same numbers
     states: dict[str, job.State] = {}
     rows, bought = [], []
     for number in range(ROWS):

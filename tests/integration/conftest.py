@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -59,3 +60,16 @@ async def tester(asterisk: Asterisk) -> AsyncIterator[AmiSession]:
     """An AMI session with all rights: logs agents in, sends their dispositions."""
     async with ami_session(asterisk) as session:
         yield session
+
+
+@pytest.fixture
+def broker(kafka: Kafka) -> Iterator[Kafka]:
+    """A broker of its own for each test: they all use the same topics. ``kafka`` says why there is none."""
+    with Kafka() as own:
+        yield own
+
+
+@pytest.fixture
+def log(public_logs: Path) -> Path:
+    """A real shop's log."""
+    return public_logs / "rees46_2019-10-01_first_2h50.csv.gz"

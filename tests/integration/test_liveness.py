@@ -4,7 +4,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -64,12 +64,6 @@ class StuckWorker(RingbackProcess):
             with answer:
                 return [name for name, holds in json.load(answer)["checks"].items() if not holds]
         return []
-
-
-@pytest.fixture
-def broker(kafka: Kafka) -> Iterator[Kafka]:
-    with Kafka() as own:
-        yield own
 
 
 def test_half_a_minute_is_the_longest_that_a_stuck_worker_is_called_alive() -> None:

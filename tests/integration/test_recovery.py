@@ -1,7 +1,6 @@
 """How a worker comes back to its states: from the changelog, from a standby copy, from what lies on its disk."""
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -28,17 +27,6 @@ from tests.servers.ringback import RingbackProcess
 
 READ = "ringback_stream_states_read_total"
 CHANGELOG = "ringback-stream-shoppers-changelog"
-
-
-@pytest.fixture
-def broker(kafka: Kafka) -> Iterator[Kafka]:
-    with Kafka() as own:
-        yield own
-
-
-@pytest.fixture
-def log(public_logs: Path) -> Path:
-    return public_logs / "rees46_2019-10-01_first_2h50.csv.gz"
 
 
 @pytest.mark.parametrize("store", ["memory", "rocksdb"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -29,18 +29,6 @@ DEADLINE = 120.0
 TAKEN = "ringback_stream_events_total"
 SHOPPERS = "ringback_stream_shoppers"
 REPEATED = "ringback_stream_repeated_events_total"
-
-
-@pytest.fixture
-def broker(kafka: Kafka) -> Iterator[Kafka]:
-    """A broker of its own for each test: they all use the same topics. ``kafka`` says why there is none."""
-    with Kafka() as own:
-        yield own
-
-
-@pytest.fixture
-def log(public_logs: Path) -> Path:
-    return public_logs / "rees46_2019-10-01_first_2h50.csv.gz"
 
 
 def environment(broker: Kafka, redis_server: Redis, log_file: Path) -> dict[str, str]:

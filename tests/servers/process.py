@@ -79,6 +79,13 @@ class Server(ABC):
     def running(self) -> bool:
         return self._child is not None and self._child.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """The number of its process. Raises `RuntimeError` when it was not started."""
+        if self._child is None:
+            raise RuntimeError(f"{self.name} is not running")
+        return self._child.pid
+
     def log_since_start(self) -> str:
         """What the server has written since it was started last."""
         with self.log.open("rb") as log:
