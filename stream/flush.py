@@ -5,9 +5,9 @@
 3. Write the states to the changelog, and wait for Kafka.
 4. Only then acknowledge the records whose effects these are.
 
-The first two steps are taken at once, the last two every `stream.write_every` seconds: a shopper who does ten things in
-that time costs one write. While all this is under way the next records are taken and scored. What is not there (Kafka,
-Redis) is waited for: soon no more records are taken, and nothing is lost.
+The first two steps are taken within hundredths of a second, the last two every `stream.write_every` seconds: a shopper
+who does ten things in that time costs one write. While all this is under way the next records are taken and scored.
+What is not there (Kafka, Redis) is waited for: soon no more records are taken, and nothing is lost.
 """
 
 import asyncio
@@ -33,6 +33,8 @@ from stream.table import ShopperTable
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
+# Far less than it takes to call anybody.
+PUBLISH_EVERY_SECONDS = 0.02
 ASK_AFTER_SECONDS = 5.0
 # So that events which come meanwhile are scored without delay.
 DONE_AT_ONCE = 200
@@ -146,7 +148,8 @@ class Flusher:
             if not self._waits_in_vain():
                 self.busy_since = None
             work = await gather()
-            self.busy_since = self.busy_since or time.monotonic()
+            began = time.monotonic()
+            self.busy_since = self.busy_since or began
             try:
                 await self._flush(work)
             except Revoked as revoked:
@@ -155,6 +158,8 @@ class Flusher:
                 self._void = work.generation
                 work.leave()
                 self._leave()
+            # Under load what would be many small writes is one.
+            await asyncio.sleep(max(0.0, began + PUBLISH_EVERY_SECONDS - time.monotonic()))
 
     def _waits_in_vain(self) -> bool:
         """Whether a deal was left, and no other one is to come: only a new start helps."""

@@ -22,8 +22,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 FETCH_WAIT_MS = 50
-# Full buffers hold some tenths of a second of work.
-FULL_WAIT_SECONDS = 0.02
+# A full buffer holds some tens of milliseconds of work (`stream_buffer_maxsize`).
+FULL_WAIT_SECONDS = 0.005
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
