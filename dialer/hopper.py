@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from dialer.compliance.attempts import Caps
+from ringback.decisions import Lead
 from ringback.errors import Unavailable
-from ringback.records import Lead, Outcome, decoder, encode
+from ringback.records import Outcome, decoder, encode
 
 _LUA = Path(__file__).parent / "lua"
 _lead = decoder(Lead)

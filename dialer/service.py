@@ -22,9 +22,10 @@ from dialer.lease import Lease
 from dialer.pacing import Pacer, Progressive
 from dialer.reconcile import reconcile
 from dialer.switchboard import Switchboard
+from ringback.decisions import Lead
 from ringback.errors import Unavailable
 from ringback.metrics import DialerMetrics
-from ringback.records import ContactKind, Lead
+from ringback.records import ContactKind
 from ringback.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -21,9 +21,10 @@ from dialer.calls import Call, Effect, Signal, State
 from dialer.compliance.attempts import retry_at
 from dialer.contacts import Contacts
 from dialer.hopper import Hopper
+from ringback.decisions import Lead
 from ringback.errors import Unavailable
 from ringback.metrics import AgentState, CallState, DialerMetrics, NeverEvent
-from ringback.records import Channel, ContactEvent, ContactKind, Disposition, Lead, Outcome
+from ringback.records import Channel, ContactEvent, ContactKind, Disposition, Outcome
 from ringback.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid4
 
-from ringback.records import Message
+from ringback.decisions import Message
 
 
 @dataclass(slots=True, eq=False)

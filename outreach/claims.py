@@ -20,8 +20,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from outreach.rules import Rule
+from ringback.decisions import Message
 from ringback.errors import Unavailable
-from ringback.records import Message
 
 _LUA = Path(__file__).parent / "lua"
 

@@ -10,8 +10,9 @@ from outreach.providers import Provider, Undeliverable
 from outreach.rules import forbidden
 from outreach.text import text
 from ringback.clock import Clock
+from ringback.decisions import Message
 from ringback.errors import Unavailable
-from ringback.records import ContactEvent, ContactKind, Message
+from ringback.records import ContactEvent, ContactKind
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,10 @@ from outreach.backlog import Backlog, Entry
 from outreach.courier import Courier, Link
 from ringback import kafka
 from ringback.clock import Clock
+from ringback.decisions import Message
 from ringback.errors import Unavailable
 from ringback.metrics import OutreachMetrics
-from ringback.records import ContactEvent, Message, Topic, decoder, encode
+from ringback.records import ContactEvent, Topic, decoder, encode
 from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)

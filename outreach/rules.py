@@ -7,7 +7,8 @@ lists and the frequency cap are shared state: `outreach.claims` checks them in t
 import re
 from enum import StrEnum
 
-from ringback.records import Channel, Message
+from ringback.decisions import Message
+from ringback.records import Channel
 from ringback.validation import E164
 
 _PHONE = re.compile(E164, re.ASCII)

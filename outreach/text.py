@@ -7,7 +7,8 @@ name is letters only, and what could be a link or an address is left out.
 import re
 from collections.abc import Iterator
 
-from ringback.records import Channel, Item, Message
+from ringback.decisions import Message
+from ringback.records import Channel, Item
 
 SMS_SEPTETS = 160
 LONGEST_NAME = 20

@@ -9,11 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ringback.decisions import Route
 from ringback.demo_report import REVENUE
 from ringback.lift import FEWEST_SHOPPERS, lift
 from ringback.metrics import AgentState, CallState, NeverEvent
 from ringback.money import show
-from ringback.records import Channel, Outcome, Route
+from ringback.records import Channel, Outcome
 from ringback.scrape import Samples
 
 BANNER = " SIMULATION "

@@ -17,7 +17,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from ringback.records import Channel, DeadLetterReason, Disposition, EventKind, Outcome, Reason, Route
+from ringback.decisions import Reason, Route
+from ringback.records import Channel, DeadLetterReason, Disposition, EventKind, Outcome
 
 # Without this, each counter and histogram brings one more series with its birth time.
 disable_created_metrics()  # type: ignore[no-untyped-call] # the package leaves this function without types

@@ -1,6 +1,12 @@
-"""What every table of the settings file is."""
+"""What every table of the settings file is, and the kinds of numbers in them."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Seconds = Annotated[float, Field(ge=0)]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+Minor = Annotated[int, Field(ge=0)]
 
 
 class Section(BaseModel):

@@ -15,16 +15,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from ringback.calling_hours import DEFAULT_HOURS, Hours
 from ringback.clock import Clock
+from ringback.decide_settings import DecideSettings
 from ringback.errors import SettingsError
-from ringback.section import Section
+from ringback.scoring_settings import ScoringSettings
+from ringback.section import PositiveSeconds, Seconds, Section
 
 CONFIG_FILE_VARIABLE = "RINGBACK_CONFIG"
 DEFAULT_CONFIG_FILE = "ringback.toml"
 
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(ge=0)]
-PositiveSeconds = Annotated[float, Field(gt=0)]
-Minor = Annotated[int, Field(ge=0)]
 
 
 def is_loopback(host: str) -> bool:
@@ -145,30 +144,6 @@ class StreamSettings(Section):
         8 * 1024 * 1024, ge=1024, description="bytes of records that may be taken before they are durable"
     )
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
-
-
-class ScoringSettings(Section):
-    """The intent model."""
-
-    model: Path | None = Field(None, description="model folder; none: the default model that ships with Ringback")
-
-
-class DecideSettings(Section):
-    """What a due cart must be worth. Amounts are expected values (score x cart value) in minor units, per currency."""
-
-    voice_from: dict[str, Minor] = Field({"USD": 2500, "EUR": 2300, "GBP": 2000, "CAD": 3400})
-    message_from: dict[str, Minor] = Field({"USD": 600, "EUR": 550, "GBP": 480, "CAD": 820})
-    holdout: float = Field(
-        0.1, ge=0, le=0.5, description="share of shoppers who are never contacted, to measure the lift"
-    )
-    holdout_salt: SecretStr = Field(SecretStr("ringback"), description="draws the holdout; changing it draws anew")
-    max_age: PositiveSeconds = Field(
-        4 * 3600.0, description="seconds after the last activity until a contact comes too late"
-    )
-    contact_gap: Seconds = Field(24 * 3600.0, description="seconds after a contact in which no other one is made")
-    attribution_window: PositiveSeconds = Field(
-        72 * 3600.0, description="an order this long after a contact counts for it"
-    )
 
 
 class ComplianceSettings(Section):

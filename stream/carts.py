@@ -11,18 +11,9 @@ from typing import Literal
 import msgspec
 
 from ringback.cart import PASSIVE, Cart
+from ringback.decisions import Decision, Route
 from ringback.errors import BadEvent
-from ringback.records import (
-    CartEvent,
-    Channel,
-    ContactEvent,
-    ContactKind,
-    Conversion,
-    Decision,
-    EventKind,
-    Route,
-    Shopper,
-)
+from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, Conversion, EventKind, Shopper
 from scoring.features import FeatureState
 from stream import details, history
 from stream.details import Details

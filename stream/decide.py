@@ -13,8 +13,9 @@ from dialer.compliance.consent import consents
 from dialer.compliance.destination import fault
 from dialer.compliance.hours import next_window
 from ringback.cart import Cart
+from ringback.decisions import Decision, Lead, Message, Reason, Route
 from ringback.privacy import phone_ref
-from ringback.records import Channel, Decision, Lead, Message, Reason, Route, Shopper
+from ringback.records import Channel, Shopper
 from ringback.settings import Settings
 from stream.carts import ShopperState
 

@@ -21,10 +21,11 @@ from aiokafka.errors import KafkaError
 
 from dialer.hopper import Hopper, Offer
 from ringback.clock import Clock
+from ringback.decisions import Lead
 from ringback.errors import Unavailable
 from ringback.kafka import persistently
 from ringback.metrics import StreamMetrics
-from ringback.records import Lead, Topic
+from ringback.records import Topic
 from stream.following import Asked, Following
 from stream.outputs import ONCE, Marks, Output, Outputs, identity
 from stream.partition import Withdrawal

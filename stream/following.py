@@ -11,8 +11,9 @@ from typing import Any, Protocol
 import msgspec
 
 from ringback.clock import Clock
+from ringback.decisions import Lead, Route
 from ringback.metrics import StreamMetrics
-from ringback.records import Lead, Route, Topic
+from ringback.records import Topic
 from ringback.settings import Settings
 from stream.carts import ShopperState, decode_marks, decode_state, decode_waiting, encode_state
 from stream.outputs import Marks, Output

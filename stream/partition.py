@@ -16,6 +16,7 @@ import msgspec
 
 from ringback.cart import PASSIVE
 from ringback.clock import Clock
+from ringback.decisions import Decision, Lead, Message, Route
 from ringback.envelope import is_packed, partition_of
 from ringback.errors import BadEvent
 from ringback.records import (
@@ -25,11 +26,7 @@ from ringback.records import (
     Conversion,
     DeadLetter,
     DeadLetterReason,
-    Decision,
     EventKind,
-    Lead,
-    Message,
-    Route,
     decoder,
 )
 from ringback.settings import Settings

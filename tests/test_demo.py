@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from ringback.decisions import Route
 from ringback.metrics import NeverEvent
-from ringback.records import Outcome, Route
+from ringback.records import Outcome
 
 pytestmark = [
     pytest.mark.skipif(

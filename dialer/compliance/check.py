@@ -8,7 +8,7 @@ step that offers or reserves a lead.
 from enum import StrEnum
 
 from dialer.compliance.destination import Destination, fault
-from ringback.records import Lead
+from ringback.decisions import Lead
 from ringback.settings import Settings
 
 

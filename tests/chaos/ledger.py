@@ -10,18 +10,8 @@ from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
 from dialer.hopper import Hopper
-from ringback.records import (
-    CartEvent,
-    Conversion,
-    DeadLetter,
-    Decision,
-    EventKind,
-    Lead,
-    Message,
-    Route,
-    Topic,
-    decoder,
-)
+from ringback.decisions import Decision, Lead, Message, Route
+from ringback.records import CartEvent, Conversion, DeadLetter, EventKind, Topic, decoder
 from ringback.settings import Settings
 from scoring.model import Model, default_model_folder
 from stream.carts import ShopperState, decode_state, fingerprint, has_seen

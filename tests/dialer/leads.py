@@ -1,7 +1,7 @@
 """Leads for tests. Numbers are of the ranges kept for fiction."""
 
+from ringback.decisions import Lead
 from ringback.privacy import phone_ref
-from ringback.records import Lead
 
 KEY = "test"
 NOON = 1_750_000_000.0

@@ -13,7 +13,8 @@ from redis.asyncio import Redis
 
 from dialer.compliance.attempts import Caps
 from dialer.hopper import Hopper, Offer, Refused, Reserved, Settled
-from ringback.records import Lead, Outcome
+from ringback.decisions import Lead
+from ringback.records import Outcome
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.dialer.leads import NOON, lead

@@ -10,8 +10,9 @@ from redis.asyncio import Redis
 
 from dialer.hopper import Hopper, Offer
 from dialer.service import Dialer
+from ringback.decisions import Lead
 from ringback.metrics import DialerMetrics
-from ringback.records import ContactEvent, ContactKind, Lead, Topic, decoder
+from ringback.records import ContactEvent, ContactKind, Topic, decoder
 from ringback.redis_client import connect
 from ringback.settings import KafkaSettings, RedisSettings, Settings
 from tests.dialer.fake_ami import Action, FakeAmi

@@ -10,8 +10,9 @@ import pytest
 
 from dialer.hopper import Hopper, Offer
 from dialer.service import Dialer
+from ringback.decisions import Lead
 from ringback.metrics import DialerMetrics
-from ringback.records import ContactEvent, ContactKind, Lead, Outcome
+from ringback.records import ContactEvent, ContactKind, Outcome
 from ringback.redis_client import connect
 from ringback.settings import Settings
 from tests.dialer.leads import NOON, lead

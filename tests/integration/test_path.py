@@ -16,19 +16,9 @@ import pytest
 
 from ingest.logs import read
 from ingest.replay import replay
+from ringback.decisions import Decision, Route
 from ringback.metrics import NeverEvent
-from ringback.records import (
-    CartEvent,
-    ContactEvent,
-    ContactKind,
-    Conversion,
-    Decision,
-    EventKind,
-    Outcome,
-    Route,
-    Topic,
-    encode,
-)
+from ringback.records import CartEvent, ContactEvent, ContactKind, Conversion, EventKind, Outcome, Topic, encode
 from ringback.settings import load
 from scoring.model import Model, default_model_folder
 from simulation.people import person

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.replay import replay
-from ringback.records import Decision
+from ringback.decisions import Decision
 from simulation.people import person
 from tests.integration import topics
 from tests.integration.test_stream import (

@@ -12,7 +12,8 @@ import pytest
 
 from ingest.logs import read
 from ingest.replay import replay
-from ringback.records import CartEvent, Decision, Topic
+from ringback.decisions import Decision
+from ringback.records import CartEvent, Topic
 from ringback.settings import Settings, load
 from scoring.model import Model, default_model_folder
 from simulation.people import person

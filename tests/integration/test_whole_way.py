@@ -15,19 +15,10 @@ import pytest
 from dialer.hopper import Hopper
 from ingest.identity import names
 from ingest.send_fixture import sign
+from ringback.decisions import Decision
 from ringback.envelope import is_packed, partition_of, unpack
 from ringback.metrics import NeverEvent
-from ringback.records import (
-    INTERNAL_KINDS,
-    CartEvent,
-    Conversion,
-    DeadLetter,
-    Decision,
-    EventKind,
-    Refs,
-    Topic,
-    decoder,
-)
+from ringback.records import INTERNAL_KINDS, CartEvent, Conversion, DeadLetter, EventKind, Refs, Topic, decoder
 from ringback.redis_client import connect
 from ringback.settings import Settings, load
 from tests.integration import topics

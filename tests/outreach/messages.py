@@ -1,7 +1,8 @@
 """Messages for tests. Numbers are of the ranges kept for fiction."""
 
+from ringback.decisions import Message
 from ringback.privacy import phone_ref
-from ringback.records import Channel, Item, Message
+from ringback.records import Channel, Item
 
 KEY = "test"
 NOON = 1_750_000_000.0

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ringback import kafka
-from ringback.records import ContactEvent, Message, Topic, decoder, encode
+from ringback.decisions import Message
+from ringback.records import ContactEvent, Topic, decoder, encode
 from ringback.settings import KafkaSettings
 
 PATIENCE_S = 30.0

@@ -10,8 +10,8 @@ import outreach
 from dialer.hopper import Hopper
 from outreach.claims import Claim, Claims, Standing
 from outreach.rules import Rule
+from ringback.decisions import Lead, Message
 from ringback.errors import Unavailable
-from ringback.records import Lead, Message
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.outreach.messages import NOON, message

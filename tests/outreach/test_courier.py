@@ -17,8 +17,9 @@ from outreach.claims import Claims
 from outreach.courier import HELD_SECONDS, Courier
 from outreach.providers import HttpProvider
 from ringback.clock import Clock
+from ringback.decisions import Message
 from ringback.errors import Unavailable
-from ringback.records import ContactEvent, ContactKind, Message
+from ringback.records import ContactEvent, ContactKind
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.outreach.gateway import Gateway

@@ -12,9 +12,10 @@ from outreach.courier import HELD_SECONDS
 from outreach.dispatcher import GROUP
 from outreach.worker import run
 from ringback.clock import Clock
+from ringback.decisions import Message
 from ringback.errors import SettingsError
 from ringback.kafka import create_topics
-from ringback.records import ContactKind, Message
+from ringback.records import ContactKind
 from ringback.settings import KafkaSettings, OutreachSettings, RedisSettings, Settings, load
 from tests.outreach.gateway import Gateway
 from tests.outreach.messages import message

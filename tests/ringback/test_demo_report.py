@@ -6,8 +6,9 @@ from pathlib import Path
 from prometheus_client import generate_latest
 
 from ringback import demo_report
+from ringback.decisions import Route
 from ringback.metrics import DialerMetrics, NeverEvent, StreamMetrics
-from ringback.records import Disposition, Outcome, Route
+from ringback.records import Disposition, Outcome
 from ringback.scrape import Samples
 
 KEYS = [

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from ringback.clock import Clock
-from ringback.records import INTERNAL_KINDS, CartEvent, Consent, Decision, EventKind, Item, Shopper, encode
+from ringback.decisions import Decision
+from ringback.records import INTERNAL_KINDS, CartEvent, Consent, EventKind, Item, Shopper, encode
 from ringback.settings import Settings, load
 from stream.carts import ShopperState, decode_state, decode_waiting, encode_state
 from stream.partition import Partition

@@ -9,17 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringback.cart import Cart
-from ringback.records import (
-    CartEvent,
-    Channel,
-    ContactEvent,
-    ContactKind,
-    Decision,
-    EventKind,
-    Item,
-    Lead,
-    encode,
-)
+from ringback.decisions import Decision, Lead
+from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, EventKind, Item, encode
 from stream import carts, merge
 from stream.carts import ShopperState
 from stream.partition import Partition, Withdrawal

@@ -4,7 +4,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.records import CartEvent, Consent, EventKind, Item, Reason, Shopper
+from ringback.decisions import Reason
+from ringback.records import CartEvent, Consent, EventKind, Item, Shopper
 from stream import carts, history
 from stream.history import LONGEST_TAIL, MOST_TAIL_BYTES
 from stream.partition import Effects, Withdrawal

@@ -5,22 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ringback.records import (
-    CartEvent,
-    Channel,
-    Consent,
-    ContactEvent,
-    ContactKind,
-    Decision,
-    EventKind,
-    Lead,
-    Message,
-    Outcome,
-    Reason,
-    Route,
-    Shopper,
-    encode,
-)
+from ringback.decisions import Decision, Lead, Message, Reason, Route
+from ringback.records import CartEvent, Channel, Consent, ContactEvent, ContactKind, EventKind, Outcome, Shopper, encode
 from stream.partition import Partition, Withdrawal
 from tests.stream import shop
 from tests.stream.shop import ADA, NOON, added, essence, feed, held, ordered, partition, take_over, viewed

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ringback.records import CartEvent, Channel, Consent, ContactEvent, ContactKind, EventKind, Lead, Shopper, encode
+from ringback.decisions import Lead
+from ringback.records import CartEvent, Channel, Consent, ContactEvent, ContactKind, EventKind, Shopper, encode
 from stream.carts import ShopperState, emptied
 from stream.partition import Partition, Withdrawal
 from tests.stream.shop import NOON, added, event, feed, held, ordered, partition, viewed

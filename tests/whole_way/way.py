@@ -15,9 +15,10 @@ from ingest.registry import Registry
 from ingest.source import Shop
 from ingest.sources import SOURCES
 from ringback.clock import Clock
+from ringback.decisions import Decision, Lead
 from ringback.envelope import pack_by_partition, partition_of
 from ringback.errors import Unavailable
-from ringback.records import CartEvent, Conversion, DeadLetter, Decision, Lead, encode
+from ringback.records import CartEvent, Conversion, DeadLetter, encode
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings, Settings
 from stream.carts import ShopperState

@@ -16,9 +16,10 @@ from benchmarks.stream import job
 from benchmarks.stream.engine import arguments, ready
 from dialer.hopper import Hopper
 from ringback import kafka
+from ringback.decisions import Lead
 from ringback.envelope import is_packed
 from ringback.metrics import StreamMetrics
-from ringback.records import CartEvent, Lead
+from ringback.records import CartEvent
 from ringback.redis_client import connect
 from ringback.settings import load
 from stream.app import create

@@ -1,0 +1,1 @@
+"""The commands that are about one subject, each in a file; `ringback.cli` puts them together."""

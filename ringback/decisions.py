@@ -1,0 +1,117 @@
+"""What the stream decides, and what follows from it: decisions, leads for the hopper, messages for the outbox."""
+
+from enum import StrEnum
+from typing import Literal
+
+from ringback.records import Channel, Item, Record
+
+
+class Route(StrEnum):
+    """Where a due cart goes."""
+
+    VOICE = "voice"
+    SMS = "sms"
+    CHAT = "chat"
+    NONE = "none"
+    HOLDOUT = "holdout"
+
+
+class Reason(StrEnum):
+    """Why a due cart got its route: the first rule that decided."""
+
+    HIGH_VALUE = "high_value"
+    MID_VALUE = "mid_value"
+    LOW_VALUE = "low_value"
+    HOLDOUT = "holdout"
+    NO_CONSENT = "no_consent"
+    NO_PHONE = "no_phone"
+    OPTED_OUT = "opted_out"
+    OUTSIDE_HOURS = "outside_hours"
+    UNKNOWN_REGION = "unknown_region"
+    NUMBER_NOT_ALLOWED = "number_not_allowed"
+    NO_THRESHOLD = "no_threshold"
+    RECENTLY_CONTACTED = "recently_contacted"
+    STALE = "stale"
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """What one due cart is worth and where it goes; published once for each abandonment of a cart.
+
+    ``decision_id`` is derived from the cart and the number of its abandonment, so that the same decision taken again
+    has the same id. ``time`` is when the cart became due. ``score`` is the calibrated probability that the shopper
+    buys; ``expected_value`` = ``score`` x ``value``, minor units. ``features`` are in the order of the
+    model's manifest, None where missing; ``feature_hash`` says by which definition. ``shadow_score`` is what the
+    shadow model made of the same features, where there is one.
+    """
+
+    decision_id: str
+    shopper_id: str
+    cart_id: str
+    time: float
+    last_activity: float
+    value: int
+    currency: str
+    items: tuple[Item, ...]
+    features: tuple[float | None, ...]
+    score: float
+    expected_value: int
+    route: Route
+    reason: Reason
+    arm: Literal["treated", "holdout", "ineligible"]
+    model_version: str
+    replay: bool = False
+    due_wall: float = 0.0
+    decided_wall: float = 0.0
+    feature_hash: str = ""
+    shadow_version: str | None = None
+    shadow_score: float | None = None
+
+
+class Lead(Record, frozen=True, kw_only=True):
+    """A shopper to be called about one cart: what waits in the hopper and pops up on the agent's screen.
+
+    The call may start at ``callable_from`` <= business time < ``callable_until``. ``priority`` is the expected value in
+    minor units. ``phone`` is E.164; ``phone_ref`` its keyed hash, used wherever a number must not appear.
+    ``reasons`` are sentences on why this cart; ``talking_points`` answer the likely objections.
+    """
+
+    lead_id: str
+    shopper_id: str
+    cart_id: str
+    phone: str
+    phone_ref: str
+    name: str | None
+    country: str
+    value: int
+    currency: str
+    items: tuple[Item, ...]
+    score: float
+    priority: int
+    last_activity: float
+    callable_from: float
+    callable_until: float
+    replay: bool = False
+    decided_wall: float = 0.0
+    reasons: tuple[str, ...] = ()
+    talking_points: tuple[str, ...] = ()
+
+
+class Message(Record, frozen=True, kw_only=True):
+    """An SMS or chat message to be sent: one a decision."""
+
+    message_id: str
+    shopper_id: str
+    cart_id: str
+    channel: Channel
+    phone: str
+    phone_ref: str
+    name: str | None
+    country: str
+    value: int
+    currency: str
+    items: tuple[Item, ...]
+    last_activity: float
+    send_from: float
+    send_until: float
+    time: float
+    replay: bool = False
