@@ -41,7 +41,7 @@ model: $(VENV)/.dev ## Train the default model again, on the simulated shop
 
 lock: $(VENV)/.dev ## Resolve the lock files anew
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet pyproject.toml --extra demo --extra rocksdb --extra train $(LOCK) --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra demo --extra rocksdb $(LOCK) --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --extra demo --extra rocksdb --extra train --extra dev --extra bench $(LOCK) --output-file requirements-dev.lock
 
 LOCK := --upgrade --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
