@@ -49,7 +49,7 @@ PATIENCE_SECONDS = 900.0
 SHOPPERS = "ringback_stream_shoppers"
 PARTITIONS = "ringback_stream_partitions"
 _TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) "
-_READ_LINE = re.compile(_TIME + r".*: partition \d+: (\d+) changes read in ([\d.]+) s")
+_READ_LINE = re.compile(_TIME + r".*: (\d+) changes read in ([\d.]+) s, ")
 _TAKEN_OVER = re.compile(_TIME + r".*: following \d+ shoppers")
 
 
