@@ -72,6 +72,8 @@ class ShopperTable(faust.Table[bytes, bytes]):
                 return
             await self.recovered(mine)
         except Exception as error:
+            if self._is_over(deal, error):
+                return
             # Faust drops what is raised here; without its states the worker must not go on.
             await self.app.crash(error)
             raise
@@ -86,10 +88,19 @@ class ShopperTable(faust.Table[bytes, bytes]):
         await persistently("the changelog", lambda: self._states.load(partitions, self.connect, self.states_read))
 
     async def _stand_by(self, partitions: set[int]) -> None:
+        deal = self._states.deals
         try:
             await self._load(partitions)
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker ends and says so
-            await self.app.crash(error)
+            if not self._is_over(deal, error):
+                await self.app.crash(error)
+
+    def _is_over(self, deal: int, error: Exception) -> bool:
+        """Whether an error came of a new deal, which closes the shelves of the partitions that it takes away."""
+        over = self._states.deals != deal
+        if over:
+            log.info("left the reading of states: the partitions are dealt anew (%r)", error)
+        return over
 
     @property
     def _states(self) -> ShopperStore:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from random import Random
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -11,7 +12,6 @@ from aiokafka.errors import KafkaError
 from ringback.records import Topic
 from tests.chaos.feed import Feeder, Sent
 from tests.chaos.fleet import MIB, Fleet, Worker
-from tests.chaos.proxy import Proxy
 from tests.servers.process import Server
 
 DEADLINE = 90.0
@@ -25,6 +25,12 @@ SECONDS_OF_JUMPS = (-86_400.0, -3600.0, -40.0, 40.0, 3600.0, 86_400.0)
 
 class StuckError(Exception):
     """The workers did not go on."""
+
+
+class Delays(Protocol):
+    """The way to the broker; ``latency`` is what it adds to each answer, seconds."""
+
+    latency: float
 
 
 class Progress:
@@ -61,7 +67,7 @@ class Disturber:
         progress: Progress,
         broker: Server,
         redis: Server,
-        proxy: Proxy,
+        way: Delays,
         backlog: Iterable[Sent],
         rng: Random,
     ) -> None:
@@ -72,7 +78,7 @@ class Disturber:
         self._progress = progress
         self._broker = broker
         self._redis = redis
-        self._proxy = proxy
+        self._way = way
         self._backlog = backlog
         self._rng = rng
         self._began = time.monotonic()
@@ -97,16 +103,16 @@ class Disturber:
             feeding = asyncio.create_task(self._feeder.up_to(target))
             await self._moment()
             if name == "slow broker":
-                self._proxy.latency = self._rng.uniform(0.02, 0.06)
+                self._way.latency = self._rng.uniform(0.02, 0.06)
                 self._slow_until = step + 3
-                self._note(f"the broker answers {self._proxy.latency * 1000:.0f} ms later")
+                self._note(f"the broker answers {self._way.latency * 1000:.0f} ms later")
             else:
                 await self._actions[name]()
             if step == self._slow_until:
-                self._proxy.latency = 0.0
+                self._way.latency = 0.0
                 self._note("the broker is as fast as before")
             await feeding
-        self._proxy.latency = 0.0
+        self._way.latency = 0.0
         await self._feeder.up_to(self._feeder.total)
 
     async def _moment(self) -> None:

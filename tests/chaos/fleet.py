@@ -5,7 +5,7 @@ import os
 import signal
 import struct
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ringback.metrics import NeverEvent
@@ -18,11 +18,15 @@ MIB = 1024 * 1024
 
 
 class Worker(RingbackProcess):
-    """A stream worker whose wall clock can be set off. ``alive`` is whether it ought to be running."""
+    """A stream worker whose wall clock can be set off. ``alive`` is whether it ought to be running.
 
-    def __init__(self, name: str, settings: Mapping[str, str]) -> None:
+    ``by`` are arguments of Python that run the module ``ringback``.
+    """
+
+    def __init__(self, name: str, settings: Mapping[str, str], by: Sequence[str] = ()) -> None:
         super().__init__("stream", settings)
         self.label = name
+        self._by = by
         self.alive = False
         self.frozen = False
         self.launches = 0
@@ -33,6 +37,10 @@ class Worker(RingbackProcess):
         inherited = dict(super().environment())
         path = os.pathsep.join((str(CLOCK_FOLDER), inherited["PYTHONPATH"]))
         return inherited | {"PYTHONPATH": path, "CHAOS_CLOCK": str(self._clock)}
+
+    def command(self) -> Sequence[str]:
+        program, *arguments = super().command()
+        return [program, *self._by, *(arguments[1:] if self._by else arguments)]
 
     def set_clock(self, offset: float) -> None:
         """Put its wall clock off by so many seconds, at once."""
@@ -97,8 +105,8 @@ class Fleet:
         self.faults: list[str] = []
         self.largest = 0
 
-    def add(self, name: str, settings: Mapping[str, str]) -> Worker:
-        worker = Worker(name, settings)
+    def add(self, name: str, settings: Mapping[str, str], by: Sequence[str] = ()) -> Worker:
+        worker = Worker(name, settings, by)
         self.workers.append(worker)
         return worker
 

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,15 +21,17 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ringback import kafka as clients
-from ringback.records import Topic
+from ringback.records import CartEvent, Topic
 from ringback.redis_client import connect
 from ringback.settings import Settings, load
-from tests.chaos.disturber import DEADLINE, Disturber, Progress, StuckError
+from tests.chaos.disturber import DEADLINE, Delays, Disturber, Progress, StuckError
 from tests.chaos.feed import Feeder, bulk, disordered, records, shop_events
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Account, draw_up
 from tests.chaos.proxy import Proxy
+from tests.servers.embedded import EmbeddedKafka
 from tests.servers.kafka import Kafka
+from tests.servers.process import Server
 from tests.servers.redis import Redis
 
 CHANGELOG = "ringback-stream-shoppers-changelog"
@@ -100,18 +103,66 @@ async def all_taken(settings: Settings) -> None:
         await admin.close()
 
 
-def tell(account: Account, disturber: Disturber, fleet: Fleet, folder: Path) -> None:
+def tell(account: Account, disturber: Disturber, fleet: Fleet) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="ringback-chaos-"))
     for worker in fleet.workers:
         if worker.log.exists():
             shutil.copy(worker.log, folder / f"{worker.label}.log")
     print("\n".join(disturber.journal))
-    print(f"seed {SEED}, {disturber.kills} kills, {account.counts}, largest worker {fleet.largest >> 20} MiB")
-    print(f"logs of the workers: {folder}")
+    print(f"RINGBACK_CHAOS_SEED={SEED}, {disturber.kills} kills, {account.counts}")
+    print(f"largest worker {fleet.largest >> 20} MiB; logs of the workers: {folder}")
+    for what, found in account.faults.items():
+        print(f"{what}:\n  " + "\n  ".join(found))
+
+
+class Undelayed:
+    """A way to the broker that is never slow."""
+
+    latency = 0.0
+
+
+async def disturbed(
+    stack: AsyncExitStack,
+    cards: list[str],
+    settings: Settings,
+    servers: tuple[Server, Server, Delays],
+    fleet: Fleet,
+    events: list[CartEvent],
+    rng: Random,
+) -> tuple[Account, Disturber]:
+    """Feed the events to workers that are disturbed meanwhile, and draw up the account."""
+    broker, redis, way = servers
+    partitions = settings.kafka.partitions
+    planned = list(records(disordered(events, settings.stream.lateness, rng), partitions, len(events) // 500, rng))
+    padded = list(bulk(shop_events(SEED + 1, PADDED_EVENTS), partitions, PADDING)) if "redis away" in cards else []
+    producing = await clients.producer(settings.kafka)
+    stack.push_async_callback(clients.close, producing)
+    feeder = Feeder(producing, planned, rng)
+    stack.callback(fleet.close)
+    for worker in fleet.workers:
+        await asyncio.to_thread(worker.start)
+    watching = asyncio.create_task(fleet.watch())
+    consumer = await stack.enter_async_context(reading(settings.kafka.bootstrap))
+    progress = Progress(consumer, CHANGELOG, partitions)
+    disturber = Disturber(fleet, feeder, progress, broker, redis, way, padded, rng)
+    account = Account()
+    try:
+        await disturber.run(cards)
+        await all_taken(settings)
+        watching.cancel()
+        fleet.faults += [fault for worker in fleet.workers if (fault := await worker.leave())]
+        ledger_redis = await stack.enter_async_context(connect(settings.redis))
+        account = await draw_up(settings, CHANGELOG, feeder.ledger, ledger_redis)
+    finally:
+        watching.cancel()
+        account.fault("processes", fleet.faults)
+        account.fault("tracebacks", fleet.tracebacks())
+        tell(account, disturber, fleet)
+    return account, disturber
 
 
 @pytest.mark.timeout(900)
-async def test_never_lost_never_twice(kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    print(f"RINGBACK_CHAOS_SEED={SEED}")
+async def test_never_lost_never_twice(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = Random(SEED)  # noqa: S311 - seeded on purpose
     cards = deck(KILLS, rng)
     events = shop_events(SEED, EVENTS_A_STEP * len(cards))
@@ -120,44 +171,38 @@ async def test_never_lost_never_twice(kafka: Kafka, tmp_path: Path, monkeypatch:
         env = environment(broker.bootstrap, redis.url, events[-1].time)
         for key, value in env.items():
             monkeypatch.setenv(key, value)
-        settings = load()
-        planned = list(
-            records(
-                disordered(events, settings.stream.lateness, rng), settings.kafka.partitions, len(events) // 500, rng
-            )
-        )
-        padded = list(bulk(shop_events(SEED + 1, PADDED_EVENTS), settings.kafka.partitions, PADDING))
         proxy = await stack.enter_async_context(Proxy(broker.proxy_port, broker.behind_proxy))
-        producing = await clients.producer(settings.kafka)
-        stack.push_async_callback(clients.close, producing)
-        feeder = Feeder(producing, planned, rng)
         fleet = Fleet()
-        stack.callback(fleet.close)
         behind = env | {"RINGBACK_KAFKA__BOOTSTRAP": f"127.0.0.1:{broker.proxy_port}"}
         for name in ("memory-1", "memory-2"):
             fleet.add(name, behind)
         fleet.add("rocksdb", behind | {"RINGBACK_STREAM__STORE": "rocksdb", "RINGBACK_STREAM__STANDBY": "1"})
-        for worker in fleet.workers:
-            await asyncio.to_thread(worker.start)
-        watching = asyncio.create_task(fleet.watch())
-        consumer = await stack.enter_async_context(reading(broker.bootstrap))
-        progress = Progress(consumer, CHANGELOG, settings.kafka.partitions)
-        disturber = Disturber(fleet, feeder, progress, broker, redis, proxy, padded, rng)
-        account = Account()
-        try:
-            await disturber.run(cards)
-            await all_taken(settings)
-            watching.cancel()
-            fleet.faults += [fault for worker in fleet.workers if (fault := await worker.leave())]
-            ledger_redis = await stack.enter_async_context(connect(settings.redis))
-            account = await draw_up(settings, CHANGELOG, feeder.ledger, ledger_redis)
-        finally:
-            watching.cancel()
-            tell(account, disturber, fleet, tmp_path)
-            account.fault("processes", fleet.faults)
-            account.fault("tracebacks", fleet.tracebacks())
-            for what, found in account.faults.items():
-                print(f"{what}:\n  " + "\n  ".join(found))
+        account, disturber = await disturbed(stack, cards, load(), (broker, redis, proxy), fleet, events, rng)
     assert not account.faults
     assert disturber.kills >= KILLS
     assert account.counts["voice"] > 50
+
+
+@pytest.mark.timeout(300)
+async def test_as_far_as_the_embedded_broker_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves one worker, keeps nothing when it is killed, and waits for ever for a member that was killed.
+
+    So the one worker is sent away and comes back, its clock is set off, and Redis is killed.
+    """
+    rng = Random(SEED)  # noqa: S311 - seeded on purpose
+    cards = ["rejoin"] * 6 + ["clock", "clock", "redis", "redis"]
+    rng.shuffle(cards)
+    events = shop_events(SEED, EVENTS_A_STEP * len(cards))
+    async with AsyncExitStack() as stack:
+        broker, redis = stack.enter_context(EmbeddedKafka()), stack.enter_context(Redis())
+        # It lets nobody in whose session is shorter than six seconds.
+        session = {"RINGBACK_KAFKA__SESSION_TIMEOUT": "6"}
+        env = environment(broker.bootstrap, redis.url, events[-1].time) | session
+        for key, value in env.items():
+            monkeypatch.setenv(key, value)
+        fleet = Fleet()
+        fleet.add("alone", env, by=("-m", "ringback.embedded_client"))
+        account, disturber = await disturbed(stack, cards, load(), (broker, redis, Undelayed()), fleet, events, rng)
+    assert not account.faults
+    assert len(disturber.journal) >= len(cards)
+    assert account.counts["voice"] > 3
