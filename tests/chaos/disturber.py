@@ -149,19 +149,18 @@ class Disturber:
         return ready
 
     async def _kill(self, count: int = 1) -> None:
-        ready = await self._some_ready()
+        ready = await self._some_ready(count)
         starting = [worker for worker in self._regular if worker.alive and worker not in ready]
         # Mostly one that works; at times one that has not begun to, or is being given its partitions.
-        if starting and self._rng.random() < 0.15:
+        if count == 1 and starting and self._rng.random() < 0.15:
             ready = starting
-        for worker in self._rng.sample(ready, min(count, len(ready))):
+        for worker in self._rng.sample(ready, count):
             worker.kill()
             self.kills += 1
             self._note(f"kill -9 of {worker.label}")
             worker.launch()
 
     async def _kill_two(self) -> None:
-        await self._some_ready(2)
         await self._kill(2)
 
     async def _rejoin(self) -> None:
