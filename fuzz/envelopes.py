@@ -25,7 +25,7 @@ from ringback.errors import BadEvent
 from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, encode
 from ringback.settings import load
 from stream.carts import EMPTY, ShopperState, encode_state
-from stream.partition import Effects, Partition
+from stream.partition import Effects, Partition, Served
 
 PARTITIONS = 2
 # All but one are the partition's own.
@@ -36,10 +36,13 @@ MOST_FINDINGS = 20
 
 
 class _Even:
-    version = "even"
+    """A model that scores every cart the same."""
 
     def score(self, row: Sequence[float]) -> float:
         return 0.5
+
+    def judge(self, shopper_id: str, row: Sequence[float]) -> Served:
+        return Served(0.5, "even")
 
 
 class _Held:

@@ -8,6 +8,8 @@ from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventK
 
 FILLS = frozenset({EventKind.ITEM_ADDED, EventKind.CART_SNAPSHOT, EventKind.CHECKOUT_STARTED})
 CHECKOUT = frozenset({EventKind.CHECKOUT_STARTED, EventKind.CHECKOUT_STEP, EventKind.PAYMENT_FAILED})
+# What a shopper does with a cart, short of buying it.
+CHANGES = FILLS | CHECKOUT | {EventKind.ITEM_REMOVED, EventKind.COUPON_REFUSED}
 # What becomes known of a shopper without an act of the shopper in the shop.
 PASSIVE = INTERNAL_KINDS | {
     EventKind.ORDER_CANCELLED,
@@ -30,6 +32,7 @@ class Cart(Record, frozen=True, kw_only=True, gc=False):
     step: int = 0
     removals: int = 0
     payment_failures: int = 0
+    coupon_failures: int = 0
 
     @property
     def value(self) -> int:
@@ -71,6 +74,7 @@ def apply(cart: Cart | None, event: CartEvent) -> Cart | None:
         step=max(cart.step, event.step or int(event.kind in CHECKOUT)),
         removals=cart.removals + (event.kind is EventKind.ITEM_REMOVED),
         payment_failures=cart.payment_failures + (event.kind is EventKind.PAYMENT_FAILED),
+        coupon_failures=cart.coupon_failures + (event.kind is EventKind.COUPON_REFUSED),
     )
 
 

@@ -97,6 +97,7 @@ class EventKind(StrEnum):
     CART_SNAPSHOT = "cart_snapshot"
     CHECKOUT_STARTED = "checkout_started"
     CHECKOUT_STEP = "checkout_step"
+    COUPON_REFUSED = "coupon_refused"
     PAYMENT_FAILED = "payment_failed"
     ORDER_COMPLETED = "order_completed"
     IDENTIFIED = "identified"
@@ -123,8 +124,8 @@ class CartEvent(Record, frozen=True, kw_only=True):
     the event is about: those added, removed or viewed, the whole cart for a snapshot, the lines of an order.
     ``step`` is how far the checkout is, from 1. ``value`` is an order's total in minor units, of a refund what was paid
     back. ``time`` is also the version of what the event tells: of two snapshots of a cart the one with the later time
-    holds. ``replay`` marks an event of an old log that is played again: it is never too old, and nobody is called
-    because of it outside a simulation.
+    holds. ``traffic`` is where the visit came from, in the platform's own words. ``replay`` marks an event of an old
+    log that is played again: it is never too old, and nobody is called because of it outside a simulation.
 
     ``refs`` is there only until the shopper is known; on Kafka ``shopper_id`` is set instead. ``other`` is the other
     shopper of the internal kinds, and ``carried`` what one hands over to the other.

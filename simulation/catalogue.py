@@ -18,6 +18,7 @@ _DOLLARS: dict[str, dict[str, int]] = {
     "audio": {"Headphones": 210, "Loudspeaker": 320, "Turntable": 270, "Earbuds": 90, "Cable set": 22},
     "home": {"Desk lamp": 75, "Wool blanket": 110, "Office chair": 340, "Bookshelf": 190, "Storage box": 26},
     "garden": {"Lawn mower": 420, "Hedge shears": 50, "Watering can": 28, "Parasol": 130, "Raised bed": 115},
+    "beauty": {"Hair dryer": 130, "Face serum": 62, "Eau de parfum": 98, "Massage gun": 165, "Hand cream": 19},
 }
 _VARIANTS = {"classic": 1.0, "light": 1.25, "pro": 1.7}
 _BRANDS = ("Alder", "Brightwater", "Copse", "Dunlin", "Everholt", "Fernway")

@@ -34,9 +34,11 @@ CONTACT_MEDIAN_SECONDS = {Channel.VOICE: 600.0, Channel.SMS: 1500.0, Channel.CHA
 MOST_RETURN_SECONDS = 3 * DAY
 LEAST_RETURN_SECONDS = 60.0
 
-CART_KINDS = carts.FILLS | carts.CHECKOUT | {EventKind.ITEM_REMOVED, EventKind.ORDER_COMPLETED}
+CART_KINDS = carts.CHANGES | {EventKind.ORDER_COMPLETED}
 TELLS_WHO = frozenset({EventKind.IDENTIFIED, EventKind.CHECKOUT_STARTED})
-TRAFFIC = ("direct", "search", "email", "advert", "social")
+# In percent, where visits come from: who comes back knows the way, or was written to.
+TRAFFIC = {"(direct)": 15, "google / organic": 30, "google / cpc": 25, "newsletter": 10, "instagram": 15, "a-forum": 5}
+RETURN_TRAFFIC = {"(direct)": 45, "google / organic": 15, "google / cpc": 10, "newsletter": 25, "instagram": 5}
 
 Action = Callable[[float], CartEvent | None]
 
@@ -103,6 +105,10 @@ class Shop:
         if not who.visiting and who.need.luck < comes_back(who.need):
             self._plan_return(who, time + _delay(rng, CONTACT_MEDIAN_SECONDS[channel], spread=0.6))
 
+    def shopper(self, shopper_id: str) -> Shopper:
+        """One of the shop's people, with what nobody outside can know; not to be changed. Raises `KeyError`."""
+        return self._by_id[shopper_id]
+
     def _at(self, time: float, action: Action) -> None:
         self._entries += 1
         heapq.heappush(self._agenda, (time, self._entries, action))
@@ -129,7 +135,9 @@ class Shop:
         rng = Random(f"{self.seed}/{who.shopper_id}/visit/{who.visits}")
         need = who.need if comes_for_cart or (who.has_open_cart and rng.random() < RESUMES) else None
         who.need = need = need or new_need(who, rng)
-        self._advance(_Visiting(who, Visit(who, need, rng).acts(), rng, rng.choice(TRAFFIC)), time)
+        came_by = RETURN_TRAFFIC if need.visits else TRAFFIC
+        (traffic,) = rng.choices(tuple(came_by), tuple(came_by.values()))
+        self._advance(_Visiting(who, Visit(who, need, rng).acts(), rng, traffic), time)
 
     def _advance(self, visit: _Visiting, time: float) -> None:
         act = next(visit.acts, None)

@@ -230,6 +230,10 @@ class Visit:
         doubt = self.need.doubt if not self.need.help else None
         lines = self.who.cart.lines if self.who.cart else ()
         yield Act(self._thinks(), EventKind.CHECKOUT_STARTED, lines, step=1)
+        while self._chance(0.4 if doubt is Doubt.PRICE else 0.04):
+            yield Act(self._thinks(), EventKind.COUPON_REFUSED)
+            if not self._chance(_logistic(0.7 * self._drive() + 0.4)):
+                return
         if not self._chance(_logistic(0.7 * self._drive() + 0.6)):
             return
         yield Act(self._thinks(), EventKind.CHECKOUT_STEP, step=2)

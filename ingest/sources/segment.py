@@ -9,6 +9,7 @@ not authentic. RudderStack sends a static key as ``X-Ringback-Key`` or ``Authori
 - ``cart_id`` is taken from every event, though the spec has it on few.
 - ``timestamp`` is the time; without it ``originalTimestamp``, less the error of the sender's clock if
   ``sentAt`` and ``receivedAt`` tell it.
+- ``Coupon Denied`` is a coupon that was refused; the campaign, or else the referring page, is where a visit came from.
 - An order's value is ``value``, else ``total``, else ``revenue``, else the sum of its products.
 - Prices are floating-point numbers at the sender and are rounded half to even; see `ingest.products`.
 - Consent is read at the shop's own paths, such as ``traits.call_me``. Segment's own categories
@@ -22,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from ingest import traffic
 from ingest.contact import consent_at, e164, region
 from ingest.fields import Json, inner, json_object, quantity, seconds, shown, text
 from ingest.ids import digest, email, ref
@@ -54,6 +56,7 @@ TRACK = {
     "checkout step completed": EventKind.CHECKOUT_STEP,
     "completed checkout step": EventKind.CHECKOUT_STEP,
     "payment info entered": EventKind.CHECKOUT_STEP,
+    "coupon denied": EventKind.COUPON_REFUSED,
     "order completed": EventKind.ORDER_COMPLETED,
     "completed order": EventKind.ORDER_COMPLETED,
     "order refunded": EventKind.ORDER_REFUNDED,
@@ -130,8 +133,16 @@ def _known(message: Json, raw: bytes, shop: Shop) -> CartEvent:
         cart_id=ref(properties, "cart_id"),
         session_id=ref(inner(message, "context"), "sessionId"),
         order_id=ref(properties, "order_id", "orderId"),
+        traffic=_traffic(message),
         refs=_refs(message, properties, shop),
     )
+
+
+def _traffic(message: Json) -> str | None:
+    context = inner(message, "context")
+    page = inner(context, "page")
+    told = traffic.campaign(inner(context, "campaign"), "source", "medium")
+    return told or traffic.referral(text(page, "referrer"), text(page, "url"))
 
 
 def _kind(message: Json, properties: Json) -> EventKind:

@@ -8,9 +8,9 @@ A cart's token is the cart id of its checkout (``cart_token``) and of its order;
 known by its own token. What each topic gives:
 
 - carts: CART_SNAPSHOT. They have no currency and no customer; the currency is the shop's in the settings.
-- checkouts: CHECKOUT_STARTED with all lines. One that is completed (or deleted) gives a CART_SNAPSHOT without lines:
-  its order may come a day later, and its shopper must not be called until then about what is bought. It is no
-  ORDER_COMPLETED, because it does not know the order's id, and the order would count twice.
+- checkouts: CHECKOUT_STARTED with all lines, and where the visit came from. One that is completed (or deleted) gives a
+  CART_SNAPSHOT without lines: its order may come a day later, and its shopper must not be called until then about what
+  is bought. It is no ORDER_COMPLETED, because it does not know the order's id, and the order would count twice.
 - orders: ORDER_COMPLETED at the time of the purchase, the same whichever topic tells it; a cancelled one gives
   ORDER_CANCELLED after it. An update of an order bought longer ago than ``ingest.max_age`` tells nothing new.
 - refunds: ORDER_REFUNDED with the sum of the successful refund transactions.
@@ -28,6 +28,7 @@ from ingest.fields import Json
 from ingest.signatures import hmac_sha256_base64
 from ingest.source import Parsed, Refused, Shop, Source
 from ingest.sources.shopify_shopper import refs_of, shopper_of, sms_consent
+from ingest.traffic import referral, tagged
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Shopper
 from ringback.settings import IngestSettings
@@ -86,6 +87,7 @@ class _Delivery:
         currency: str | None = None,
         value: int | None = None,
         shopper: Shopper | None = None,
+        traffic: str | None = None,
     ) -> CartEvent:
         """An event of this delivery, checked."""
         event = CartEvent(
@@ -99,6 +101,7 @@ class _Delivery:
             currency=currency if items or value is not None else None,
             value=value,
             shopper=shopper,
+            traffic=traffic,
             refs=refs_of(self.topic, self.body, shopper),
         )
         check(event, now=self.now, limits=self.limits)
@@ -161,6 +164,7 @@ def _checkout(delivery: _Delivery) -> Parsed:
         items=_items(checkout, currency),
         currency=currency,
         shopper=shopper,
+        traffic=tagged(fields.text(checkout, "landing_site")) or referral(fields.text(checkout, "referring_site")),
     )
     return [started]
 

@@ -7,6 +7,7 @@ whoever is to be called must be known from elsewhere under the same ``user_id`` 
 - An event is known by its ``event_id``; its time is ``derived_tstamp``, else ``collector_tstamp``, in UTC.
 - What happened is the ``type`` of the ecommerce action; products, cart, transaction and so on are entities beside it.
   The first step of a checkout starts it. Any other event is activity.
+- Where a visit came from are the campaign's source and medium, or else the referring page as Snowplow knows it.
 - Prices are floating-point numbers at the sender and are rounded half to even; see `ingest.products`.
 """
 
@@ -15,6 +16,7 @@ from functools import partial
 
 import msgspec
 
+from ingest import traffic
 from ingest.fields import Json, inner, json_object, minor, quantity, seconds, text
 from ingest.ids import digest, ref
 from ingest.judge import judged
@@ -38,6 +40,8 @@ KINDS = {
     "transaction": EventKind.ORDER_COMPLETED,
     "refund": EventKind.ORDER_REFUNDED,
 }
+# Of Snowplow's referer parser; the others are ``internal`` and ``unknown``.
+KNOWN_REFERRERS = frozenset({"search", "social", "email", "paid"})
 WITH_PRODUCTS = frozenset(
     {EventKind.PRODUCT_VIEWED, EventKind.ITEM_ADDED, EventKind.ITEM_REMOVED, EventKind.ORDER_COMPLETED}
 )
@@ -73,6 +77,7 @@ def _read(raw: bytes, shop: Shop, now: float, limits: IngestSettings) -> CartEve
         cart_id=ref(cart, "cart_id"),
         session_id=ref(given, "domain_sessionid"),
         order_id=order,
+        traffic=_traffic(given),
         refs=Refs(
             customer=customer,
             anonymous=ref(given, "domain_userid"),
@@ -83,6 +88,13 @@ def _read(raw: bytes, shop: Shop, now: float, limits: IngestSettings) -> CartEve
     )
     time = partial(seconds, given, "derived_tstamp", "collector_tstamp")
     return judged(known, time, partial(_complete, given=given, shop=shop), raw, now=now, limits=limits)
+
+
+def _traffic(given: Json) -> str | None:
+    told = traffic.campaign(given, "mkt_source", "mkt_medium")
+    if told is None and text(given, "refr_medium") in KNOWN_REFERRERS:
+        told = traffic.campaign(given, "refr_source", "refr_medium")
+    return told or traffic.referral(text(given, "page_referrer"), text(given, "page_url"))
 
 
 def _entity(given: Json, name: str) -> Json:

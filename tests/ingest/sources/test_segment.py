@@ -107,6 +107,16 @@ GOLDEN: dict[str, list[CartEvent]] = {
     "coupon-applied": [
         event(8, EventKind.OTHER, with_refs(ORDER, cart="cart-77"), order_id="50314b8e", cart_id="cart-77")
     ],
+    "coupon-denied": [
+        event(
+            19,
+            EventKind.COUPON_REFUSED,
+            with_refs(ORDER, cart="cart-77"),
+            order_id="50314b8e",
+            cart_id="cart-77",
+            traffic="google / cpc",
+        )
+    ],
     "order-updated": [event(9, EventKind.OTHER, ORDER, order_id="50314b8e")],
     "order-completed": [
         event(
@@ -202,7 +212,7 @@ def only(body: object, shop: Shop = SHOP) -> CartEvent:
         ("Order Canceled", EventKind.ORDER_CANCELLED),
         ("Updated Order", EventKind.OTHER),
         ("Product List Viewed", EventKind.OTHER),
-        ("Coupon Denied", EventKind.OTHER),
+        ("Coupon Denied", EventKind.COUPON_REFUSED),
         ("Something of our own", EventKind.OTHER),
     ],
 )
@@ -305,6 +315,19 @@ def test_ids_may_be_numbers() -> None:
 def test_a_placeholder_is_nobodys_id(placeholder: object) -> None:
     assert only(call(userId=placeholder, anonymousId="a")).refs == Refs(anonymous="a")
     assert refused(sent(SOURCE, call(userId=placeholder))).error.reason == DeadLetterReason.NO_SHOPPER
+
+
+@pytest.mark.parametrize(
+    ("context", "traffic"),
+    [
+        ({"campaign": {"source": "Newsletter", "medium": "email"}}, "Newsletter / email"),
+        ({"page": {"referrer": "https://a.example/x?y", "url": "https://shop.example/"}}, "a.example / referral"),
+        ({"page": {"referrer": "https://shop.example/x", "url": "https://shop.example/"}}, None),
+        ({"campaign": "spring", "page": [1]}, None),
+    ],
+)
+def test_where_a_visit_came_from(context: dict[str, Any], traffic: str | None) -> None:
+    assert only(call(type="page", context=context)).traffic == traffic
 
 
 def test_an_alias_links_an_address() -> None:

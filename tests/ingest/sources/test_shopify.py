@@ -343,6 +343,18 @@ def test_an_order_that_cannot_be_used_still_says_that_its_shopper_bought(values:
     assert (refused.stop.items, refused.stop.value) == ((), None)
 
 
+@pytest.mark.parametrize(
+    ("told", "traffic"),
+    [
+        ({"landing_site": "/?utm_source=spring&utm_medium=email"}, "spring / email"),
+        ({"referring_site": "https://a.example/x"}, "a.example / referral"),
+        ({"landing_site": None, "referring_site": 5}, None),
+    ],
+)
+def test_where_a_checkout_came_from(told: dict[str, Any], traffic: str | None) -> None:
+    assert only(changed("checkouts-create", **told)).traffic == traffic
+
+
 def test_a_test_order_never_counts_not_even_one_that_cannot_be_used() -> None:
     assert changed("orders-create-test", total_price="a lot") == []
 

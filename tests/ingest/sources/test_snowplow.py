@@ -91,6 +91,21 @@ def test_times_are_in_utc(times: dict[str, Any], time: float) -> None:
     assert one.time == pytest.approx(time)
 
 
+@pytest.mark.parametrize(
+    ("told", "traffic"),
+    [
+        ({"mkt_source": "google", "mkt_medium": "cpc", "refr_medium": "search"}, "google / cpc"),
+        ({"refr_medium": "search", "refr_source": "Google"}, "Google / search"),
+        ({"refr_medium": "unknown", "page_referrer": "https://a.example/x"}, "a.example / referral"),
+        ({"refr_medium": "internal", "page_referrer": "https://b.example/", "page_url": "https://b.example/x"}, None),
+    ],
+)
+def test_where_a_visit_came_from(told: dict[str, Any], traffic: str | None) -> None:
+    (one,) = sent(SOURCE, given_event(**told))
+    assert isinstance(one, CartEvent)
+    assert one.traffic == traffic
+
+
 def test_a_guest_is_no_customer() -> None:
     user = {ENTITY.format("user"): [{"id": "g1", "is_guest": True}]}
     (one,) = sent(SOURCE, given_event(user_id=None, **user))
