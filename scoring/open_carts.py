@@ -1,11 +1,13 @@
 """Scores the carts of a log, as the stream would have when they became due."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from ringback.cart import Cart, apply
+from ringback.cart import Cart
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, Record
-from scoring.features import EMPTY, FeatureState, update, vector
+from scoring.features import FeatureState, vector
+from scoring.fold import Folded, advanced
 
 
 class ScoredCart(Record, frozen=True, kw_only=True):
@@ -21,43 +23,55 @@ class ScoredCart(Record, frozen=True, kw_only=True):
     expected_value: float
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCart:
+    """An open cart, what is known of its shopper, and the model's row at the moment ``at``."""
+
+    shopper_id: str
+    cart: Cart
+    features: FeatureState
+    at: float
+    row: tuple[float, ...]
+
+
+def open_carts(events: Iterable[CartEvent], abandon_after: float) -> Iterator[OpenCart]:
+    """The carts that are still open at the end of a log in order of time.
+
+    Each is taken as of ``abandon_after`` seconds after its last activity, or the log's end where that comes earlier.
+    Events that a cart refuses are passed over.
+    """
+    followed: dict[str, Folded] = {}
+    end = 0.0
+    for event in events:
+        try:
+            followed[event.shopper_id] = advanced(followed.get(event.shopper_id, Folded()), event)
+        except BadEvent:
+            continue
+        end = max(end, event.time)
+    for shopper_id, one in followed.items():
+        if one.cart is not None and one.cart.lines:
+            at = min(end, one.cart.last_activity + abandon_after)
+            yield OpenCart(shopper_id, one.cart, one.features, at, vector(one.features, one.cart, at))
+
+
 def score_open_carts(
     events: Iterable[CartEvent], score: Callable[[Sequence[float]], float], abandon_after: float
 ) -> list[ScoredCart]:
-    """The carts that are still open at the end of a log in order of time, those worth most first.
-
-    Each is scored as of ``abandon_after`` seconds after its last activity, or the log's end where that comes earlier.
-    Events that a cart refuses are passed over.
-    """
-    followed: dict[str, tuple[FeatureState, Cart | None]] = {}
-    end = 0.0
-    for event in events:
-        state, cart = followed.get(event.shopper_id, (EMPTY, None))
-        try:
-            cart = apply(cart, event)
-        except BadEvent:
-            continue
-        followed[event.shopper_id] = (update(state, event), cart)
-        end = max(end, event.time)
-    scored = [
-        _scored(shopper_id, state, cart, min(end, cart.last_activity + abandon_after), score)
-        for shopper_id, (state, cart) in followed.items()
-        if cart is not None and cart.lines
-    ]
+    """The `open_carts` of a log with their scores, those worth most first."""
+    scored = [scored_cart(one, score) for one in open_carts(events, abandon_after)]
     return sorted(scored, key=lambda one: (one.expected_value, one.score), reverse=True)
 
 
-def _scored(
-    shopper_id: str, state: FeatureState, cart: Cart, at: float, score: Callable[[Sequence[float]], float]
-) -> ScoredCart:
-    probability = score(vector(state, cart, at))
+def scored_cart(one: OpenCart, score: Callable[[Sequence[float]], float]) -> ScoredCart:
+    """An open cart with its score."""
+    probability = score(one.row)
     return ScoredCart(
-        shopper_id=shopper_id,
-        cart_id=cart.cart_id,
-        at=at,
-        pieces=cart.quantity,
-        value=cart.value,
-        currency=cart.currency,
+        shopper_id=one.shopper_id,
+        cart_id=one.cart.cart_id,
+        at=one.at,
+        pieces=one.cart.quantity,
+        value=one.cart.value,
+        currency=one.cart.currency,
         score=probability,
-        expected_value=probability * cart.value,
+        expected_value=probability * one.cart.value,
     )

@@ -1,161 +1,234 @@
-"""Trains the intent model on a log and writes its folder. The same log and seed give the same model.txt."""
+"""Trains a model on rows with labels, and writes its folder. The same rows and seed give the same model.
 
-from collections.abc import Callable, Iterable
+The model that is written is the one that was tested: no test row, and no row of a tested shopper, is in it.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 import lightgbm
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from ringback.records import CartEvent
-from scoring.evaluate import Metrics, evaluate
-from scoring.features import FEATURES, VISIT_GAP_SECONDS, feature_hash
-from scoring.manifest import MANIFEST, MODEL, DataSource, GoldenRow, Manifest, SplitReport, sha256
-from scoring.rows import Rows, TrainingError, prefix_rows
-from scoring.split import Mask, Split, split
+import ringback
+from ringback.scoring_settings import ScoringSettings
+from scoring.calibration import CALIBRATION
+from scoring.dataset import Dataset, Mask
+from scoring.drift import reference
+from scoring.errors import TrainingError
+from scoring.features import feature_hash
+from scoring.fit import Fitted, fit_recipe, predict
+from scoring.leaks import LeakFound, Trees, ceiling, findings, telling_columns
+from scoring.manifest import MANIFEST, MODEL, GoldenRow, Manifest, ReliabilityBin, SplitReport, columns_hash, sha256
+from scoring.metrics import Ranking, bootstrap, calibration_bins, evaluate
+from scoring.split import Split, split
 
-HORIZON_SECONDS = 86400.0
-MOST_TREES = 150
-PATIENCE = 30
 GOLDEN_ROWS = 8
-PARAMETERS: dict[str, int | float | str | bool] = {
-    "objective": "binary",
-    "metric": "binary_logloss",
-    "learning_rate": 0.05,
-    "num_leaves": 15,
-    "min_data_in_leaf": 60,
-    "feature_fraction": 0.8,
-    "bagging_fraction": 0.8,
-    "bagging_freq": 1,
-    "lambda_l2": 5.0,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,
-    "verbosity": -1,
-}
+REPORT = "report.html"
+TOP_SHARES = {"top_10": 0.1, "top_30": 0.3}
+
+Floats = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many of how many steps of it are done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to train. ``gap`` is the silence, in seconds, after which a log's cart was due.
+
+    ``champion`` is the manifest of the model in use. ``report`` asks for report.html, which needs the extra ``train``.
+    """
+
+    seed: int = 7
+    gap: float | None = None
+    champion: Manifest | None = None
+    settings: ScoringSettings = field(default_factory=ScoringSettings)
+    report: bool = False
 
 
 def train(
-    events: Iterable[CartEvent],
-    out: Path,
-    *,
-    horizon: float = HORIZON_SECONDS,
-    gap: float = VISIT_GAP_SECONDS,
-    seed: int = 7,
-    source: str = "unnamed",
-    licence: str = "unknown",
-    uncovered: bool = False,
-    progress: Callable[[int], None] | None = None,
+    data: Dataset, out: Path, options: Options | None = None, progress: Progress | None = None, *, exactly: bool = False
 ) -> Manifest:
-    """Train on events in order of time, and write ``model.txt`` and ``manifest.json`` into the folder ``out``.
+    """Train, and write the folder ``out``/<version>, or, ``exactly``, ``out`` itself.
 
-    ``horizon``, ``gap``, ``uncovered`` and ``progress`` are those of `scoring.rows.prefix_rows`. ``source`` and
-    ``licence`` name the data in the manifest. The model is trained on the training rows only, so the manifest's metrics
-    are of the very model that is written.
+    Nothing is written before the model has passed the leak gate. The folder appears whole, by one rename; where there
+    is one already, its files are replaced one by one, the manifest last.
 
-    Raises `TrainingError` where the log has too few buyers or is not in order of time.
+    Raises `TrainingError` where there are too few rows of either label, and `LeakFound` for data that is too good.
     """
-    rows = prefix_rows(events, horizon, gap, uncovered=uncovered, progress=progress)
-    division = split(rows, horizon)
-    _refuse_poor(rows, division)
-    booster = _fit(rows, division, seed)
-    text = booster.model_to_string(num_iteration=booster.best_iteration).encode()
-    served = lightgbm.Booster(model_str=text.decode())
-    scores = np.asarray(served.predict(rows.vectors, num_threads=1), dtype=np.float64)
-    manifest = Manifest(
-        version=f"intent-{sha256(text)[:12]}",
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        features=tuple(feature.name for feature in FEATURES),
-        feature_hash=feature_hash(),
-        files={MODEL: sha256(text)},
-        data=DataSource(
-            name=source,
-            licence=licence,
-            sha256=rows.sha256,
-            events=rows.events,
-            refused_events=rows.refused,
-            shoppers=rows.shoppers,
-            first=rows.first,
-            last=rows.last,
-        ),
-        horizon=horizon,
-        gap=gap,
-        rows=len(rows),
-        base_rate=float(rows.labels.mean()),
-        split=SplitReport(
-            kind=division.kind,
-            train=int(division.train.sum()),
-            stop=int(division.stop.sum()),
-            test=int(division.test.sum()),
-            boundary=division.boundary,
-            embargo=division.embargo,
-        ),
-        metrics=_metrics(rows, division, scores),
-        trees=served.num_trees(),
-        parameters=PARAMETERS,
-        lightgbm=lightgbm.__version__,
-        seed=seed,
-        golden=_golden(rows, division, scores),
+    options = options or Options()
+    tell = progress or (lambda _what, _done, _of: None)
+    division = split(data)
+    _refuse_poor(data, division)
+    if leaks := telling_columns(data, division.train, options.settings):
+        raise LeakFound(data.source.name, leaks)
+    fitted = fit_recipe(
+        data,
+        division.train,
+        options.seed,
+        served=data.kind == "log",
+        progress=lambda done, of: tell("fitting", done, of),
     )
-    _write(out, text, manifest)
+    scores = predict(fitted, data.vectors)
+    tell("checking for leaks", 0, 1)
+    leaks = findings(
+        data,
+        division.train,
+        division.test,
+        scores,
+        options.settings,
+        Trees(float(np.mean(fitted.iterations)), int(division.train.sum())),
+        _trees(options.champion, data),
+    )
+    tell("checking for leaks", 1, 1)
+    if leaks:
+        raise LeakFound(data.source.name, leaks)
+    tell("judging", 0, 1)
+    manifest = _manifest(data, division, fitted, scores, options)
+    _write(out if exactly else out / manifest.version, manifest, fitted, data, division, report=options.report)
+    tell("judging", 1, 1)
     return manifest
 
 
-def _refuse_poor(rows: Rows, division: Split) -> None:
-    for name, part in (("training", division.train), ("early stopping", division.stop), ("test", division.test)):
-        buyers, count = int(rows.labels[part].sum()), int(part.sum())
-        if buyers in (0, count):
+def _refuse_poor(data: Dataset, division: Split) -> None:
+    for name, part in (("training", division.train), ("the test", division.test)):
+        bought, rows = int(data.labels[part].sum()), int(part.sum())
+        if bought in (0, rows):
+            source, span = data.source, ""
+            if source.first is not None and source.last is not None:
+                span = f" over {(source.last - source.first) / 3600:.1f} hours"
             raise TrainingError(
-                f"{buyers} of {count} rows for {name} have a purchase after them: both kinds are needed. The log has "
-                f"{rows.events} events of {rows.shoppers} shoppers over {(rows.last - rows.first) / 3600:.1f} hours; "
-                "give a longer one, or a shorter horizon"
+                f"{bought} of {rows} rows for {name} have a purchase after them: both kinds are needed. "
+                f"{source.name} has {source.events} {'events' if data.kind == 'log' else 'rows'} "
+                f"of {source.shoppers} shoppers{span}; give more, or a shorter horizon"
             )
 
 
-def _fit(rows: Rows, division: Split, seed: int) -> lightgbm.Booster:
-    names = [feature.name for feature in FEATURES]
+def _trees(champion: Manifest | None, data: Dataset) -> Trees | None:
+    """What the model in use wanted, where it is of the same features."""
+    names = tuple(column.name for column in data.columns)
+    if champion is None or not champion.best_iterations or champion.features != names:
+        return None
+    return Trees(float(np.mean(champion.best_iterations)), champion.split.train)
 
-    def data(part: Mask, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
-        return lightgbm.Dataset(
-            rows.vectors[part], rows.labels[part].astype(np.float64), feature_name=names, reference=reference
-        )
 
-    training = data(division.train)
-    return lightgbm.train(
-        {**PARAMETERS, "seed": seed},
-        training,
-        num_boost_round=MOST_TREES,
-        valid_sets=[data(division.stop, training)],
-        callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+def _manifest(data: Dataset, division: Split, fitted: Fitted, scores: Floats, options: Options) -> Manifest:
+    files = _files(fitted)
+    slices = {"all": division.test} | ({} if data.due is None else {"due": division.test & data.due})
+    metrics = {name: evaluate(data.labels[part], scores[part]) for name, part in slices.items()}
+    used = division.train | division.test
+    return Manifest(
+        version=f"intent-{sha256(b''.join(files.values()))[:12]}",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        kind=data.kind,
+        features=tuple(column.name for column in data.columns),
+        columns=data.columns,
+        feature_hash=feature_hash() if data.kind == "log" else columns_hash(data.columns),
+        files={name: sha256(content) for name, content in files.items()},
+        data=data.source,
+        table=data.table,
+        horizon=data.horizon,
+        gap=options.gap,
+        rows=len(data),
+        base_rate=float(data.labels.mean()),
+        split=SplitReport(
+            kind=division.kind,
+            train=int(division.train.sum()),
+            stop=int(fitted.held_out.sum()),
+            test=int(division.test.sum()),
+            folds=len(fitted.iterations),
+            left_out=int((~used).sum()),
+            boundary=division.boundary,
+            embargo=division.embargo,
+        ),
+        metrics={name: found for name, found in metrics.items() if found is not None},
+        intervals={name: _intervals(data, part, scores, options.seed) for name, part in slices.items() if part.any()},
+        reliability=_reliability(data.labels[division.test], scores[division.test]),
+        thresholds={name: float(np.quantile(scores[division.test], 1.0 - share)) for name, share in TOP_SHARES.items()},
+        calibration=fitted.calibration,
+        leak_ceiling=ceiling(data.source.name, options.settings),
+        reference=reference(data.take(division.train), scores[division.train]),
+        parent=None if options.champion is None else options.champion.version,
+        trees=lightgbm.Booster(model_str=fitted.text).num_trees(),
+        best_iterations=fitted.iterations,
+        parameters=fitted.parameters,
+        lightgbm=lightgbm.__version__,
+        code=_code(),
+        seed=options.seed,
+        golden=_golden(data, division.test, scores),
     )
 
 
-def _metrics(rows: Rows, division: Split, scores: np.ndarray) -> dict[str, Metrics]:
-    test = division.test
-    trained = np.unique(rows.shopper[division.train | division.stop])
-    slices = {"all": test, "due": test & rows.due, "new_shoppers": test & ~np.isin(rows.shopper, trained)}
-    found = {name: evaluate(rows.labels[part], scores[part]) for name, part in slices.items()}
-    return {name: metrics for name, metrics in found.items() if metrics is not None}
+def _intervals(data: Dataset, part: Mask, scores: Floats, seed: int) -> dict[str, tuple[float, float]]:
+    return bootstrap(data.labels[part], scores[part], None if data.groups is None else data.groups[part], seed)
 
 
-def _golden(rows: Rows, division: Split, scores: np.ndarray) -> tuple[GoldenRow, ...]:
-    test = np.flatnonzero(division.test)
-    chosen = test[np.linspace(0, len(test) - 1, min(GOLDEN_ROWS, len(test)), dtype=np.int64)]
+def _reliability(labels: Mask, scores: Floats) -> tuple[ReliabilityBin, ...]:
+    bins = zip(*calibration_bins(Ranking(labels, scores).gains()), strict=True)
+    return tuple(
+        ReliabilityBin(rows=round(rows), score=float(said), outcome=float(came))
+        for rows, said, came in reversed([*bins])
+    )
+
+
+def _golden(data: Dataset, test: Mask, scores: Floats) -> tuple[GoldenRow, ...]:
+    rows = np.flatnonzero(test)
+    chosen = rows[np.linspace(0, len(rows) - 1, min(GOLDEN_ROWS, len(rows)), dtype=np.int64)]
     return tuple(
         GoldenRow(
-            row=tuple(None if np.isnan(number) else float(number) for number in rows.vectors[row]),
+            row=tuple(None if np.isnan(number) else float(number) for number in data.vectors[row]),
             score=float(scores[row]),
         )
         for row in chosen
     )
 
 
-def _write(out: Path, text: bytes, manifest: Manifest) -> None:
-    """Both files, the manifest last: until it is there, the hashes of a half-written folder do not fit."""
-    out.mkdir(parents=True, exist_ok=True)
-    pretty = msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n"
-    for name, content in ((MODEL, text), (MANIFEST, pretty)):
-        unfinished = out / f".{name}.new"
-        unfinished.write_bytes(content)
-        unfinished.replace(out / name)
+def _code() -> str:
+    """Ringback's version, and the commit where it runs from a git checkout."""
+    git = Path(ringback.__file__).parents[1] / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        commit = (git / head.removeprefix("ref: ")).read_text().strip() if head.startswith("ref: ") else head
+    except OSError:
+        return ringback.__version__
+    return f"{ringback.__version__}+{commit[:12]}"
+
+
+def _files(fitted: Fitted) -> dict[str, bytes]:
+    return {MODEL: fitted.text.encode(), CALIBRATION: _pretty(fitted.calibration)}
+
+
+def _pretty(record: msgspec.Struct) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def _write(folder: Path, manifest: Manifest, fitted: Fitted, data: Dataset, division: Split, *, report: bool) -> None:
+    """The folder, prepared beside its place. An old report does not stay with a new model."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=folder.parent) as temporary:
+        unfinished = Path(temporary) / "model"
+        unfinished.mkdir()
+        for name, content in {**_files(fitted), MANIFEST: _pretty(manifest)}.items():
+            (unfinished / name).write_bytes(content)
+        if report and find_spec("matplotlib") is not None:
+            _report(unfinished, data, division)
+        if not folder.exists():
+            unfinished.rename(folder)
+            return
+        (folder / REPORT).unlink(missing_ok=True)
+        for file in sorted(unfinished.iterdir(), key=lambda file: file.name == MANIFEST):
+            file.replace(folder / file.name)
+
+
+def _report(folder: Path, data: Dataset, division: Split) -> None:
+    # Matplotlib is of the extra "train".
+    from scoring import judge, report  # noqa: PLC0415
+    from scoring.model import Model  # noqa: PLC0415
+
+    model = Model.load(folder, kind=None)
+    report.write(folder / REPORT, model, judge.judge(model, data, division.train, division.test))

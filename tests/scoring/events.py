@@ -1,6 +1,7 @@
 """Events for the tests of scoring: builders, and hypothesis strategies for any event."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ class Log:
         session: str | None = "1",
         step: int | None = None,
         currency: str = "USD",
+        **fields: Any,
     ) -> CartEvent:
         event = CartEvent(
             event_id=f"{self.shopper_id}-{len(self.events)}",
@@ -37,6 +39,7 @@ class Log:
             items=tuple(Item(product_id=product, unit_price=price, category=category) for product in products),
             currency=currency,
             step=step,
+            **fields,
         )
         self.events.append(event)
         return event
@@ -47,7 +50,7 @@ items = st.builds(
     product_id=st.sampled_from(PRODUCTS),
     quantity=st.integers(0, 50),
     unit_price=st.integers(0, 10**9),
-    category=st.sampled_from((None, "", "shoes", "tents")),
+    category=st.sampled_from((None, "", "shoes", "electronics.audio")),
 )
 
 
@@ -66,6 +69,7 @@ def any_events(times: st.SearchStrategy[float]) -> st.SearchStrategy[CartEvent]:
         currency=st.sampled_from((None, "USD", "JPY", "not a currency")),
         value=st.none() | st.integers(0, 10**6),
         step=st.none() | st.integers(0, 9),
+        traffic=st.sampled_from((None, "", "google / cpc", "newsletter", "elsewhere")),
     )
 
 

@@ -8,7 +8,7 @@ from ingest.logs import read
 from ringback.records import CartEvent
 from scoring.model import Model, default_model_folder
 from scoring.rows import prefix_rows
-from scoring.train import train
+from tests.scoring.training import train_on
 
 HOUR = 3600.0
 
@@ -24,8 +24,8 @@ def events(folder: Path, name: str, kind: str) -> list[CartEvent]:
     ("name", "kind", "horizon", "uncovered", "split"),
     [
         # Hardly three hours long: no horizon fits into it.
-        ("rees46_2019-10-01_first_2h50.csv.gz", "rees46", HOUR, True, "by_shopper"),
-        ("retailrocket_sample_events.csv.gz", "retailrocket", 24 * HOUR, False, "by_shopper"),
+        ("rees46_2019-10-01_first_2h50.csv.gz", "rees46", HOUR, True, "grouped"),
+        ("retailrocket_sample_events.csv.gz", "retailrocket", 24 * HOUR, False, "grouped"),
         ("retentioneering_ecom_SYNTHETIC.csv.gz", "retentioneering", 24 * HOUR, False, "forward"),
     ],
 )
@@ -33,7 +33,7 @@ def test_a_model_is_trained_on_a_public_log(
     public_logs: Path, tmp_path: Path, name: str, kind: str, horizon: float, uncovered: bool, split: str
 ) -> None:
     log = events(public_logs, name, kind)
-    manifest = train(log, tmp_path, horizon=horizon, uncovered=uncovered, source=kind)
+    manifest = train_on(log, tmp_path, horizon=horizon, uncovered=uncovered, source=kind)
     assert manifest.data.events == len(log)
     assert manifest.data.refused_events == 0
     assert manifest.split.kind == split
