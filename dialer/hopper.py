@@ -202,7 +202,8 @@ class Hopper:
     async def settle(self, call_id: str, outcome: Outcome, retry_at: float | None) -> Settled:
         """The call is over: unlock the person, and put the lead back from ``retry_at`` on, or finish it.
 
-        A lead that was withdrawn meanwhile, or expires before ``retry_at``, is finished.
+        A lead that goes back has the priority of its next attempt. One that was withdrawn meanwhile, or expires before
+        ``retry_at``, is finished.
         """
         answer = await self._run("settle", call_id, outcome.value, "" if retry_at is None else retry_at, "0")
         return Settled(answer.decode())
@@ -255,6 +256,14 @@ class Hopper:
         """How many leads wait."""
         with reachable():
             return int(await self._redis.zcard(f"{self._prefix}until"))
+
+    async def callable_by(self, time: float) -> int:
+        """How many of the leads that wait may be called by then."""
+        with reachable():
+            async with self._redis.pipeline(transaction=True) as look:
+                look.zcard(f"{self._prefix}ready")
+                look.zcount(f"{self._prefix}waiting", "-inf", repr(time))
+                return sum(await look.execute())
 
     async def acquire_lease(self, token: str, seconds: float) -> bool:
         """Take the campaign if nobody holds it (or this token does). Wall seconds; the token is unique to a process."""

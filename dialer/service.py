@@ -36,6 +36,7 @@ TICK_SECONDS = 0.5
 LOOK_SECONDS = 1.0
 SAY_SECONDS = 1.0
 ALIVE_SECONDS = 10.0
+HOUR = 3600.0
 # Beyond the ring time: who has heard nothing of a call by then asks Asterisk.
 OVERDUE_SECONDS = 10.0
 
@@ -294,7 +295,8 @@ class Dialer:
                 continue
             try:
                 self._metrics.hopper.set(await self._hopper.size())
-                await wallboard.publish(self._redis, self._settings.dialer.campaign, self._board.agents, now)
+                queued = await self._hopper.callable_by(self._clock.now() + HOUR)
+                await wallboard.publish(self._redis, self._settings.dialer.campaign, self._board.agents, now, queued)
                 await self._report_expired()
             except Unavailable as error:
                 self._lease.unreachable(error)

@@ -34,6 +34,30 @@ class Reason(StrEnum):
     STALE = "stale"
 
 
+class Worth(Record, frozen=True, kw_only=True):
+    """What contacting a shopper about a cart by one channel is expected to bring, and what it would have to bring.
+
+    Amounts are minor units of the cart's currency, times in seconds. ``value`` = ``lift`` x ``margin`` x ``answer`` -
+    ``cost``. ``lift`` is what the contact adds to the probability of an order when the shopper is reached, by the
+    uplift model or by the stated prior; ``answer`` the probability of being reached at ``at`` (business time). A call
+    has its expected ``handling`` and is judged by ``per_minute`` of it, a message by ``value``: against ``threshold``,
+    which was set or is the shadow price of the agents' time.
+    """
+
+    channel: Channel
+    at: float
+    lift: float
+    lift_source: Literal["uplift", "prior"]
+    margin: int
+    answer: float
+    cost: int
+    value: int
+    handling: float = 0.0
+    per_minute: int | None = None
+    threshold: int
+    threshold_source: Literal["fixed", "shadow_price"] = "fixed"
+
+
 class Decision(Record, frozen=True, kw_only=True):
     """What one due cart is worth and where it goes; published once for each abandonment of a cart.
 
@@ -41,7 +65,8 @@ class Decision(Record, frozen=True, kw_only=True):
     has the same id. ``time`` is when the cart became due. ``score`` is the calibrated probability that the shopper
     buys; ``expected_value`` = ``score`` x ``value``, minor units. ``features`` are in the order of the
     model's manifest, None where missing; ``feature_hash`` says by which definition. ``shadow_score`` is what the
-    shadow model made of the same features, where there is one.
+    shadow model made of the same features, where there is one. ``worth`` has a channel after the other that the
+    shopper agreed to, the call first; it is empty where another rule decided.
     """
 
     decision_id: str
@@ -65,14 +90,17 @@ class Decision(Record, frozen=True, kw_only=True):
     feature_hash: str = ""
     shadow_version: str | None = None
     shadow_score: float | None = None
+    worth: tuple[Worth, ...] = ()
 
 
 class Lead(Record, frozen=True, kw_only=True):
     """A shopper to be called about one cart: what waits in the hopper and pops up on the agent's screen.
 
-    The call may start at ``callable_from`` <= business time < ``callable_until``. ``priority`` is the expected value in
-    minor units. ``phone`` is E.164; ``phone_ref`` its keyed hash, used wherever a number must not appear.
-    ``reasons`` are sentences on why this cart; ``talking_points`` answer the likely objections.
+    The call may start at ``callable_from`` <= business time < ``callable_until``. ``priority`` is the expected
+    incremental margin of an agent-hour, in hundredths of the unit that `decide.exchange` compares currencies in;
+    ``retry_priorities`` are those of the second attempt and the following ones. ``phone`` is E.164; ``phone_ref`` its
+    keyed hash, used wherever a number must not appear. ``reasons`` are sentences on why this cart; ``talking_points``
+    answer the likely objections.
     """
 
     lead_id: str
@@ -94,6 +122,7 @@ class Lead(Record, frozen=True, kw_only=True):
     decided_wall: float = 0.0
     reasons: tuple[str, ...] = ()
     talking_points: tuple[str, ...] = ()
+    retry_priorities: tuple[int, ...] = ()
 
 
 class Message(Record, frozen=True, kw_only=True):

@@ -10,8 +10,8 @@ from typing import Literal
 import msgspec
 
 from ringback.records import Conversion
+from scoring.fold import REMEMBERED_ORDERS, Order
 from stream.carts import Returned, ShopperState
-from stream.history import REMEMBERED_ORDERS, Order
 
 Arm = Literal["treated", "holdout"]
 

@@ -15,9 +15,10 @@ from ringback.decisions import Decision, Route
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, Conversion, EventKind, Shopper
 from scoring.features import FeatureState
+from scoring.fold import Order, waiting_since
 from stream import details, history
 from stream.details import Details
-from stream.history import History, Order
+from stream.history import History
 
 REMEMBERED_EVENTS = 32
 FINGERPRINT_BYTES = 8
@@ -212,13 +213,6 @@ def follow(
         details=state.details if told is None else details.told(state.details, told, event.time),
     )
     return after, refusal
-
-
-def waiting_since(cart: Cart | None, judged: float | None) -> float | None:
-    """From when a cart waits to be judged: its last activity, if that is not before it was ``judged`` last."""
-    if cart is None or not cart.lines or (judged is not None and cart.last_activity < judged):
-        return None
-    return cart.last_activity
 
 
 def has_come_back(before: ShopperState, after: ShopperState) -> bool:

@@ -1,6 +1,7 @@
-"""What a due cart is worth, and where it goes. Pure: event time in, decision out, no clock.
+"""Whether a shopper may be contacted about a due cart, and if so, how. Pure: event time in, decision out, no clock.
 
-Expected value = score x cart value, minor units. The first rule that applies decides, and is the decision's reason.
+First come the rules that leave a shopper in peace, whatever the cart is worth; the first one that applies decides, and
+is the decision's reason. Then what each channel is worth (`stream.worth`) is held against its threshold.
 """
 
 import hmac
@@ -11,47 +12,71 @@ from typing import Literal
 
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import fault
-from dialer.compliance.hours import next_window
+from dialer.compliance.hours import next_window, zones_of
 from ringback.cart import Cart
-from ringback.decisions import Decision, Lead, Message, Reason, Route
+from ringback.decisions import Decision, Lead, Message, Reason, Route, Worth
 from ringback.privacy import phone_ref
 from ringback.records import Channel, Shopper
 from ringback.settings import Settings
+from scoring import industry
+from scoring.features import feature_hash
+from stream import worth
 from stream.carts import ShopperState
+from stream.worth import Prospect
 
 NOBODY = Shopper()
 HOLDOUT_SLOTS = 10_000
+HOUR = 3600.0
+MESSAGES = (Channel.SMS, Channel.CHAT)
 
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A cart's features and score at a moment, and the model that gave it."""
+    """A cart's features and score at a moment, and the model that gave it.
+
+    ``uplift`` is the uplift model's answer for a call, None where there is none that is proven.
+    """
 
     features: tuple[float, ...]
     score: float
     model_version: str
+    uplift: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where a cart would go, why, and from when until when (business time) the shopper may be contacted."""
+    """Where a cart would go, why, and from when until when (business time) the shopper may be contacted.
+
+    ``worth`` is of each channel that the shopper agreed to; ``priorities`` are the ranks of a call by attempt.
+    """
 
     route: Route
     reason: Reason
     window: tuple[float, float] = (0.0, 0.0)
+    worth: tuple[Worth, ...] = ()
+    priorities: tuple[int, ...] = ()
 
 
 def decide(
-    shopper_id: str, state: ShopperState, cart: Cart, due: float, scored: Scored, settings: Settings
+    shopper_id: str,
+    state: ShopperState,
+    cart: Cart,
+    due: float,
+    scored: Scored,
+    settings: Settings,
+    price: int | None = None,
 ) -> tuple[Decision, Verdict]:
-    """Decide on a shopper's cart that became due at ``due``."""
-    expected_value = round(scored.score * cart.value)
-    verdict = route(state, cart, due, expected_value, settings)
+    """Decide on a shopper's cart that became due at ``due``.
+
+    ``price`` is the shadow price of the agents' time then, None where there is none: see `stream.price`. A replay is
+    always judged by the fixed thresholds, so that it comes to the same decisions whenever it is played.
+    """
+    verdict = route(state, cart, due, scored, settings, None if state.replay else price)
     arm: Literal["treated", "holdout", "ineligible"] = "ineligible"
     if verdict.route is not Route.NONE:
         arm = "treated"
         if in_holdout(shopper_id, settings):
-            arm, verdict = "holdout", Verdict(Route.HOLDOUT, Reason.HOLDOUT)
+            arm, verdict = "holdout", Verdict(Route.HOLDOUT, Reason.HOLDOUT, worth=verdict.worth)
     decision = Decision(
         decision_id=decision_id(shopper_id, cart),
         shopper_id=shopper_id,
@@ -63,27 +88,26 @@ def decide(
         items=cart.lines,
         features=tuple(None if isnan(number) else number for number in scored.features),
         score=scored.score,
-        expected_value=expected_value,
+        expected_value=round(scored.score * cart.value),
         route=verdict.route,
         reason=verdict.reason,
         arm=arm,
         model_version=scored.model_version,
+        feature_hash=feature_hash(),
         replay=state.replay,
+        worth=verdict.worth,
     )
     return decision, verdict
 
 
-def route(state: ShopperState, cart: Cart, due: float, expected_value: int, settings: Settings) -> Verdict:
-    """The route of a cart before the holdout is drawn.
-
-    A call that consent, hours or a missing number forbid becomes a message where that is allowed; the reason names
-    what forbade the call when nothing is left.
-    """
+def route(
+    state: ShopperState, cart: Cart, due: float, scored: Scored, settings: Settings, price: int | None
+) -> Verdict:
+    """The route of a cart before the holdout is drawn."""
     rules = settings.decide
-    if cart.currency not in rules.voice_from or cart.currency not in rules.message_from:
+    currency = cart.currency
+    if currency is None or currency not in rules.voice_fixed or currency not in rules.message_from:
         return Verdict(Route.NONE, Reason.NO_THRESHOLD)
-    if expected_value < rules.message_from[cart.currency]:
-        return Verdict(Route.NONE, Reason.LOW_VALUE)
     if state.opted_out:
         return Verdict(Route.NONE, Reason.OPTED_OUT)
     if state.reached is not None and due - state.reached.time < rules.contact_gap:
@@ -91,22 +115,45 @@ def route(state: ShopperState, cart: Cart, due: float, expected_value: int, sett
     shopper = state.shopper or NOBODY
     if shopper.phone is None:
         return Verdict(Route.NONE, Reason.NO_PHONE)
+    agreed = [channel for channel in Channel if consents(shopper.consent, channel)]
+    if not agreed:
+        return Verdict(Route.NONE, Reason.NO_CONSENT)
     hours = settings.compliance.hours
     if shopper.country is None or shopper.country not in hours:
         return Verdict(Route.NONE, Reason.UNKNOWN_REGION)
     if fault(shopper.phone, shopper.country, hours):
         return Verdict(Route.NONE, Reason.NUMBER_NOT_ALLOWED)
-    high = expected_value >= rules.voice_from[cart.currency]
-    wanted = [Channel.VOICE, Channel.SMS, Channel.CHAT] if high else [Channel.SMS, Channel.CHAT]
-    agreed = [channel for channel in wanted if consents(shopper.consent, channel)]
-    if not agreed:
-        return Verdict(Route.NONE, Reason.NO_CONSENT)
-    latest = cart.last_activity + rules.max_age
-    window = next_window(shopper.country, shopper.timezone, due, latest, hours)
+    window = next_window(shopper.country, shopper.timezone, due, cart.last_activity + rules.max_age, hours)
     if window is None:
         return Verdict(Route.NONE, Reason.OUTSIDE_HOURS)
-    is_call = agreed[0] is Channel.VOICE
-    return Verdict(Route(agreed[0].value), Reason.HIGH_VALUE if is_call else Reason.MID_VALUE, window)
+    prospect = Prospect(
+        intent=scored.score,
+        value=cart.value,
+        currency=currency,
+        at=window[0],
+        zones=zones_of(shopper.country, shopper.timezone, hours),
+        industry=industry.basket(cart.lines) if rules.margins else None,
+        uplift=scored.uplift,
+    )
+    # What the next hour's minutes cost says nothing of a call that can only be made later.
+    return _best(agreed, prospect, window, settings, price if window[0] - due <= HOUR else None)
+
+
+def _best(
+    agreed: list[Channel], prospect: Prospect, window: tuple[float, float], settings: Settings, price: int | None
+) -> Verdict:
+    """Of the channels that reach their thresholds, the one that brings most; a call rather than as good a message."""
+    rules = settings.decide
+    call = worth.of_call(prospect, rules, price) if Channel.VOICE in agreed else None
+    messages = tuple(worth.of_message(channel, prospect, rules) for channel in MESSAGES if channel in agreed)
+    weighed = (call, *messages) if call else messages
+    best = max(filter(worth.is_worth_it, weighed), key=lambda one: one.value, default=None)
+    if best is None:
+        return Verdict(Route.NONE, Reason.LOW_VALUE, window, weighed)
+    if best is not call:
+        return Verdict(Route(best.channel.value), Reason.MID_VALUE, window, weighed)
+    ranks = worth.priorities(prospect, rules, settings.compliance.max_attempts_per_lead)
+    return Verdict(Route.VOICE, Reason.HIGH_VALUE, window, weighed, ranks)
 
 
 def in_holdout(shopper_id: str, settings: Settings) -> bool:
@@ -137,7 +184,8 @@ def lead(decision: Decision, verdict: Verdict, shopper: Shopper, settings: Setti
         currency=decision.currency,
         items=decision.items,
         score=decision.score,
-        priority=decision.expected_value,
+        priority=verdict.priorities[0],
+        retry_priorities=verdict.priorities[1:],
         last_activity=decision.last_activity,
         callable_from=verdict.window[0],
         callable_until=verdict.window[1],

@@ -186,6 +186,7 @@ class Flusher:
         unwritten = self._unwritten
         for number, effects in work.effects.items():
             self._following.published(effects)
+            await self._following.complete(effects)
             for change in effects.hopper:
                 await self._sure(work)
                 await self._update_hopper(change, work)

@@ -15,9 +15,13 @@ from ringback.decisions import Lead, Route
 from ringback.metrics import StreamMetrics
 from ringback.records import Topic
 from ringback.settings import Settings
+from scoring import reasons
+from scoring.monitor import Monitor
+from stream.briefing import Briefing
 from stream.carts import ShopperState, decode_marks, decode_state, decode_waiting, encode_state
 from stream.outputs import Marks, Output
 from stream.partition import Effects, Partition, Scorer, Withdrawal
+from stream.prices import Prices
 from stream.states import CachedStates
 
 
@@ -75,6 +79,9 @@ class Following(Protocol):
     def encode(self, state: Any, marks: Marks) -> bytes | None:
         """The stored form of a state, with ``marks`` in it; None for None."""
 
+    async def complete(self, effects: Any) -> None:
+        """Add to what the hopper is to be told that which takes too long to be found out between two events."""
+
     def published(self, effects: Any) -> None:
         """Measure what there is to measure when the outputs are published."""
 
@@ -85,11 +92,22 @@ class Following(Protocol):
 class CartFollowing:
     """The following of carts, by `stream.partition`."""
 
-    def __init__(self, settings: Settings, clock: Clock, model: Scorer, metrics: StreamMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        model: Scorer,
+        metrics: StreamMetrics,
+        prices: Prices,
+        monitor: Monitor | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock
         self._model = model
         self._metrics = metrics
+        self._prices = prices
+        self._monitor = monitor
+        self._briefing = Briefing(reasons.load(settings.scoring.reasons))
 
     def decode(self, encoded: bytes) -> ShopperState:
         """A state, from its stored form."""
@@ -98,7 +116,15 @@ class CartFollowing:
     def partition(self, number: int, states: CachedStates[ShopperState]) -> Partition:
         """A partition of which nothing is known yet."""
         # Only from now on can it be told that no events arrive.
-        return Partition(number, self._settings, self._clock, self._model, states, last_arrival=time.time())
+        return Partition(
+            number,
+            self._settings,
+            self._clock,
+            self._model,
+            states,
+            last_arrival=time.time(),
+            price_at=self._prices.at,
+        )
 
     def recover(self, partition: Partition, key: bytes, encoded: bytes) -> Marks:
         """Tell a partition of a recovered state."""
@@ -125,6 +151,10 @@ class CartFollowing:
         """The stored form of a state."""
         return None if state is None else encode_state(state, marks)
 
+    async def complete(self, effects: Effects) -> None:
+        """Say on the leads why these carts, and what to talk about."""
+        await self._briefing.complete(effects.hopper, effects.cases)
+
     def published(self, effects: Effects) -> None:
         """Measure how long the decisions took."""
         now = time.time()
@@ -132,7 +162,10 @@ class CartFollowing:
             self._metrics.due_to_decision.observe(max(0.0, now - decision.due_wall))
 
     def durable(self, effects: Effects) -> None:
-        """Count events, decisions, orders and conversions."""
+        """Count events, decisions, orders and conversions; tell what was offered to the agents, and watch for drift."""
+        self._prices.offered(effects.decisions)
+        if self._monitor is not None:
+            self._monitor.take(effects.decisions, effects.conversions)
         metrics = self._metrics
         for kind, count in effects.events.items():
             metrics.events.labels(kind.value).inc(count)

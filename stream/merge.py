@@ -23,9 +23,9 @@ import msgspec
 from ringback.cart import Cart
 from ringback.records import Item
 from scoring.features import REMEMBERED_VIEWS, VISIT_GAP_SECONDS, FeatureState
+from scoring.fold import REMEMBERED_CARTS, REMEMBERED_ORDERS, Folded, Order, waiting_since
 from stream import details, history
-from stream.carts import FINGERPRINT_BYTES, NEVER, REMEMBERED_EVENTS, Returned, ShopperState, waiting_since
-from stream.history import REMEMBERED_CARTS, REMEMBERED_ORDERS, Folded, Order
+from stream.carts import FINGERPRINT_BYTES, NEVER, REMEMBERED_EVENTS, Returned, ShopperState
 
 REMEMBERED_IDS = 32
 REMEMBERED_RETURNS = 8
@@ -133,6 +133,7 @@ def united_cart(winner: Cart, loser: Cart) -> Cart:
         step=max(later.step, earlier.step),
         removals=later.removals + earlier.removals,
         payment_failures=later.payment_failures + earlier.payment_failures,
+        coupon_failures=later.coupon_failures + earlier.coupon_failures,
     )
 
 
@@ -166,6 +167,7 @@ def _features(one: FeatureState, other: FeatureState) -> FeatureState:
             views=later.views + earlier.views,
             viewed=viewed,
             previous=max(previous, default=None),
+            traffic=earlier.traffic or later.traffic,
         )
     else:
         ended = max(earlier.last, later.previous or NEVER)
@@ -176,6 +178,8 @@ def _features(one: FeatureState, other: FeatureState) -> FeatureState:
 def _with_counts(visit: FeatureState, one: FeatureState, other: FeatureState, visits: int) -> FeatureState:
     same_cart = one.cart is not None and one.cart == other.cart
     purchased = [at for at in (one.purchased, other.purchased) if at is not None]
+    early, late = sorted((one, other), key=lambda half: NEVER if half.touched is None else half.touched)
+    left = [at for at in (early.left, late.left, None if same_cart else early.touched) if at is not None]
     return msgspec.structs.replace(
         visit,
         visits=visits,
@@ -183,6 +187,9 @@ def _with_counts(visit: FeatureState, one: FeatureState, other: FeatureState, vi
         carts=one.carts + other.carts - same_cart,
         purchases=one.purchases + other.purchases,
         purchased=max(purchased, default=None),
+        touched=late.touched,
+        looked=late.looked,
+        left=max(left, default=None),
     )
 
 

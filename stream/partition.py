@@ -32,30 +32,36 @@ from ringback.records import (
 from ringback.settings import Settings
 from ringback.validation import dead_letter, salvage_stop
 from scoring import features
+from scoring.explain import basket
+from scoring.model import Served
 from stream import carts
 from stream.abandonment import DueCarts, Watermark
 from stream.attribution import Arm
+from stream.briefing import Case
 from stream.carts import EMPTY, REACHED, ShopperState, Waiting
 from stream.decide import Scored, decide, lead, message
 from stream.reaction import Place, Reaction, Withdrawal, react, react_to_contact
 from stream.reading import as_bytes, source, stop_in, unpacked, usable
 
-__all__ = ["Effects", "Partition", "Scorer", "States", "Withdrawal"]
+__all__ = ["Effects", "Partition", "Scorer", "Served", "States", "Withdrawal"]
 
 log = logging.getLogger(__name__)
 Done = TypeVar("Done")
+PriceAt = Callable[[float], int | None]
 
 
 _decode_contact = decoder(ContactEvent).decode
 
 
 class Scorer(Protocol):
-    """What a partition needs of a model: see `scoring.model.Model`."""
-
-    version: str
+    """What a partition needs of models: a `scoring.model.Model` alone, or all of `scoring.serving.Serving`."""
 
     def score(self, row: Sequence[float]) -> float:
         """The calibrated probability of a purchase."""
+        ...
+
+    def judge(self, shopper_id: str, row: Sequence[float]) -> Served:
+        """The probability that a shopper's due cart is judged by."""
         ...
 
 
@@ -87,8 +93,8 @@ class States(Protocol):
 class Effects:
     """What some records ask for. ``hopper`` is in the order in which things happened.
 
-    ``states`` are to be written, and those of ``forgotten`` to be deleted; ``forwards`` are cart events for shoppers of
-    any partition, to be published before that.
+    ``cases`` are what its leads are explained by, by lead_id. ``states`` are to be written, and those of ``forgotten``
+    to be deleted; ``forwards`` are cart events for shoppers of any partition, to be published before that.
     """
 
     decisions: list[Decision] = field(default_factory=list)
@@ -96,6 +102,7 @@ class Effects:
     messages: list[Message] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     hopper: list[Lead | Withdrawal] = field(default_factory=list)
+    cases: dict[str, Case] = field(default_factory=dict)
     forwards: list[CartEvent] = field(default_factory=list)
     states: dict[bytes, ShopperState] = field(default_factory=dict)
     forgotten: set[bytes] = field(default_factory=set)
@@ -106,7 +113,11 @@ class Effects:
 
 @dataclass(slots=True)
 class Partition:
-    """The shoppers of one partition. ``batch_wall`` is the wall time at which decisions are said to be taken."""
+    """The shoppers of one partition. ``batch_wall`` is the wall time at which decisions are said to be taken.
+
+    ``price_at`` gives the price of the agents' time when a cart became due, None where the fixed thresholds hold: see
+    `stream.price`. For one moment it always gives the same, or what is decided again after a crash might differ.
+    """
 
     number: int
     settings: Settings
@@ -118,6 +129,7 @@ class Partition:
     watermark: Watermark = field(init=False)
     due: DueCarts = field(default_factory=DueCarts)
     batch_wall: float = 0.0
+    price_at: PriceAt = lambda _: None
     _remembered: Watermark = field(init=False)
     _abandon_after: float = field(init=False)
     _forget_after: float = field(init=False)
@@ -283,12 +295,22 @@ class Partition:
         if state is None or state.cart is None:
             raise AssertionError("a cart that is not there can't be due")
         row = features.vector(state.features, state.cart, due)
-        scored = Scored(row, self.model.score(row), self.model.version)
-        decision, verdict = decide(key.decode(), state, state.cart, due, scored, self.settings)
-        decision = msgspec.structs.replace(decision, due_wall=noticed_wall, decided_wall=self.batch_wall)
+        served = self.model.judge(key.decode(), row)
+        scored = Scored(row, served.score, served.version, served.uplift)
+        decision, verdict = decide(key.decode(), state, state.cart, due, scored, self.settings, self.price_at(due))
+        decision = msgspec.structs.replace(
+            decision,
+            due_wall=noticed_wall,
+            decided_wall=self.batch_wall,
+            shadow_version=served.shadow_version,
+            shadow_score=served.shadow_score,
+        )
         after = carts.judge(state, decision)
         if decision.route is Route.VOICE and state.shopper is not None:
             self.effects.hopper.append(lead(decision, verdict, state.shopper, self.settings))
+            if served.model is not None:
+                case = Case(served.model, row, basket(state.features, state.cart))
+                self.effects.cases[decision.decision_id] = case
         elif decision.route in (Route.SMS, Route.CHAT) and state.shopper is not None:
             self.effects.messages.append(message(decision, verdict, state.shopper, self.settings))
         self.effects.decisions.append(decision)

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from faust import Worker
 
@@ -14,9 +15,13 @@ from ringback.admin import AdminServer
 from ringback.metrics import StreamMetrics
 from ringback.redis_client import connect
 from ringback.settings import Settings
-from scoring.model import Model, default_model_folder
+from scoring.model import Served
+from scoring.monitor import Monitor
+from scoring.serving import Serving
 from stream.app import create
 from stream.following import CartFollowing
+from stream.partition import Scorer
+from stream.prices import Prices
 from stream.shell import assemble
 
 log = logging.getLogger(__name__)
@@ -27,14 +32,15 @@ STUCK_SECONDS = 30.0
 def main(settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; waits for Kafka and Redis. Raises `RingbackError` for what can't ever work."""
     use_uvloop()
-    model = Model.load(settings.scoring.model or default_model_folder())
+    metrics = StreamMetrics()
+    models = Serving.start(settings.scoring, metrics)
     settings.stream.data_dir.mkdir(parents=True, exist_ok=True)
     stream_app = create(settings)
-    metrics = StreamMetrics()
-    metrics.model.info({"version": model.version})
     clock = settings.simulation.clock()
     redis, app = connect(settings.redis), stream_app.app
-    following = CartFollowing(settings, clock, TimedModel(model, metrics), metrics)
+    prices = Prices(settings, clock, metrics)
+    monitor = Monitor(metrics, lambda: models.live.current.manifest, settings.decide.attribution_window)
+    following = CartFollowing(settings, clock, TimedModels(models, metrics), metrics, prices, monitor)
     shell = assemble(settings, stream_app, following, Hopper(redis, settings.dialer.campaign), metrics)
     processor, flusher = shell.processor, shell.flusher
     alive = {"clock": lambda: _lately(processor.beat), "flush": lambda: _lately(flusher.busy_since)}
@@ -44,7 +50,7 @@ def main(settings: Settings) -> None:
     }
     admin = AdminServer(settings.admin, "stream", metrics.registry, live=alive, ready=ready)
     admin.start()
-    log.info("model %s, partitions of %d", model.version, settings.kafka.partitions)
+    log.info("model %s, partitions of %d", models.live.current.version, settings.kafka.partitions)
 
     async def close(*_: object, **__: object) -> None:
         await shell.outputs.stop()
@@ -53,11 +59,15 @@ def main(settings: Settings) -> None:
     app.on_before_shutdown.connect(close, weak=False)
     try:
         asyncio.run(kafka.create_topics(settings.kafka, patience=math.inf))
+        if prices.wanted:
+            asyncio.run(prices.begin())
+            app.task(partial(prices.keep, redis))
         worker = Worker(app, loglevel=settings.log_level, quiet=True, redirect_stdouts=False, override_logging=False)
         worker.spinner = None  # it writes its escapes into logs too
         worker.execute_from_commandline()
     finally:
         admin.stop()
+        models.stop()
 
 
 def use_uvloop() -> None:
@@ -73,12 +83,11 @@ def _lately(since: float | None) -> bool:
     return since is None or time.monotonic() - since < STUCK_SECONDS
 
 
-class TimedModel:
-    """A model whose calls are measured."""
+class TimedModels:
+    """Models whose calls are measured."""
 
-    def __init__(self, model: Model, metrics: StreamMetrics) -> None:
-        self.version = model.version
-        self._score = model.score
+    def __init__(self, models: Scorer, metrics: StreamMetrics) -> None:
+        self._score, self._judge = models.score, models.judge
         self._observe = metrics.scoring.observe
 
     def score(self, row: Sequence[float]) -> float:
@@ -87,3 +96,10 @@ class TimedModel:
         score = self._score(row)
         self._observe(time.perf_counter() - started)
         return score
+
+    def judge(self, shopper_id: str, row: Sequence[float]) -> Served:
+        """Score a due cart's row."""
+        started = time.perf_counter()
+        served = self._judge(shopper_id, row)
+        self._observe(time.perf_counter() - started)
+        return served

@@ -31,8 +31,7 @@ def next_window(
     rule = hours.get(country)
     if rule is None or start >= end:
         return None
-    own = _zone(timezone)
-    zones = [own] if own else [ZoneInfo(name) for name in rule.timezones]
+    zones = zones_of(country, timezone, hours)
     if not zones:
         return None
     end = min(end, start + _HORIZON_SECONDS)
@@ -41,6 +40,15 @@ def next_window(
         if closes > start and opens < end:
             return max(opens, start), min(closes, end)
     return None
+
+
+def zones_of(country: str, timezone: str | None, hours: Mapping[str, Hours]) -> list[ZoneInfo]:
+    """Where a shopper may be: the own time zone where that is known, else every zone of the country."""
+    own = _zone(timezone)
+    if own:
+        return [own]
+    rule = hours.get(country)
+    return [ZoneInfo(name) for name in rule.timezones] if rule else []
 
 
 def _zone(name: str | None) -> ZoneInfo | None:

@@ -18,6 +18,10 @@ end
 local why = flag or forbidden(lead.shopper, lead.phone, lead.last)
 if retry ~= '' and not why and tonumber(retry) < lead.until_ then
   redis.call('HDEL', lead_key(id), 'call')
+  -- Whoever did not answer once is less likely to answer next time. A call that was never placed changes nothing.
+  local ranks = cjson.decode(lead.json).retry_priorities
+  local rank = not undo and ranks and ranks[math.min(lead.attempts, #ranks)]
+  if rank then redis.call('HSET', lead_key(id), 'priority', text(rank)) end
   enqueue(id, retry, text(lead.until_))
   return 'requeued'
 end

@@ -177,6 +177,33 @@ async def test_a_purchase_between_reservation_and_launch_stops_the_call(leads: H
     assert await leads.unreserve("call-1", NOON) is Settled.FINISHED
 
 
+async def test_a_lead_that_goes_back_has_the_rank_of_its_next_attempt(leads: Hopper) -> None:
+    await leads.offer(lead(1, priority=30, retry_priorities=(15, 5)), NOON)
+    await leads.offer(lead(2, priority=20), NOON)
+    await leads.offer(lead(3, priority=10, retry_priorities=(5,)), NOON)
+    await leads.reserve("lead-1", "never placed", NOON, TOKEN)
+    await leads.unreserve("never placed", NOON + 1)
+    assert [found.lead_id for found in await leads.candidates(NOON + 1, 9)] == ["lead-1", "lead-2", "lead-3"]
+    await leads.reserve("lead-1", "call-1", NOON + 1, TOKEN)
+    assert await leads.settle("call-1", Outcome.NO_ANSWER, NOON + 2) is Settled.REQUEUED
+    assert [found.lead_id for found in await leads.candidates(NOON + 2, 9)] == ["lead-2", "lead-1", "lead-3"]
+    # Without ranks of its own an attempt keeps the one that the lead has.
+    await leads.reserve("lead-2", "call-2", NOON + 2, TOKEN)
+    await leads.settle("call-2", Outcome.BUSY, NOON + 3)
+    assert [found.lead_id for found in await leads.candidates(NOON + 3, 9)] == ["lead-2", "lead-1", "lead-3"]
+
+
+async def test_the_leads_that_may_be_called_by_then(leads: Hopper) -> None:
+    await leads.offer(lead(1), NOON)
+    await leads.offer(lead(2, callable_from=NOON + 600), NOON)
+    await leads.offer(lead(3, callable_from=NOON + 601), NOON)
+    assert [await leads.callable_by(NOON + later) for later in (-1, 0, 600, 3600)] == [0, 1, 2, 3]
+    await leads.candidates(NOON, 1)
+    assert await leads.callable_by(NOON) == 1
+    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    assert await leads.callable_by(NOON) == 0
+
+
 async def test_nobody_gets_two_calls_at_once(leads: Hopper, redis: Redis) -> None:
     other = Hopper(redis, "other")
     assert await other.acquire_lease("other", 60)

@@ -1,16 +1,20 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
 from dialer import reconcile
 from dialer.breaker import RUN
+from dialer.wallboard import KEEP_SECONDS
+from ringback.capacity import Capacity, key, parse
 from ringback.errors import Unavailable
 from ringback.records import ContactKind, Outcome
 from ringback.settings import RedisSettings
 from tests.dialer.leads import NOON, lead
-from tests.dialer.waiting import until
+from tests.dialer.waiting import PATIENCE_S, until
 from tests.dialer.world import World, talk
 from tests.servers.embedded import EmbeddedKafka
 from tests.servers.process import free_port
@@ -267,3 +271,32 @@ async def test_only_one_dialer_dials(world: World) -> None:
     await world.hopper.release_lease("another")
     await world.agent("7")
     assert await world.originated()
+
+
+async def test_the_capacity_is_told(world: World) -> None:
+    async def told() -> Capacity | None:
+        fields: Any = await world.redis.hgetall(key(world.campaign))
+        return parse(fields)
+
+    async def comes(agents: int, working: int, queued: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                found = await told()
+                if found and (found.agents, found.working, found.queued) == (agents, working, queued):
+                    assert abs(time.time() - found.wall) < PATIENCE_S
+                    return
+                await asyncio.sleep(0.05)
+
+    assert await told() is None
+    await world.start()
+    await world.agent("7", "paused")
+    await world.agent("8", "paused")
+    await world.offer(lead(1), lead(2), lead(3, callable_from=NOON + 7200, callable_until=NOON + 9000))
+    await comes(agents=0, working=0, queued=2)
+    await world.agent("7")
+    await connected(world)
+    await comes(agents=1, working=1, queued=1)
+    await world.agent("7", "paused")
+    await comes(agents=0, working=0, queued=1)
+    await world.kill()
+    assert 0 < await world.redis.ttl(key(world.campaign)) <= KEEP_SECONDS

@@ -10,6 +10,7 @@ from ringback.clock import Clock
 from ringback.decisions import Decision
 from ringback.records import INTERNAL_KINDS, CartEvent, Consent, EventKind, Item, Shopper, encode
 from ringback.settings import Settings, load
+from scoring.model import Served
 from stream.carts import ShopperState, decode_state, decode_waiting, encode_state
 from stream.partition import Partition
 
@@ -36,6 +37,9 @@ class Even:
 
     def score(self, row: Sequence[float]) -> float:
         return self._score
+
+    def judge(self, shopper_id: str, row: Sequence[float]) -> Served:
+        return Served(self._score, self.version)
 
 
 class HeldStates:

@@ -368,6 +368,18 @@ def test_what_carries_no_state_is_a_dead_letter(carried: bytes | None) -> None:
     assert held(part)[b"ada"] == before
 
 
+def test_carts_of_two_halves_that_were_judged_follow_each_other() -> None:
+    """What is known of judged carts is joined without their events, and comes to what one shopper would have done."""
+    first = added(0, cart_id="c1", session_id="v1", traffic="newsletter")
+    second = added(20_000, cart_id="c2", session_id="v2", traffic="google / cpc")
+    refused = event(EventKind.COUPON_REFUSED, 20_010, session_id="v2")
+    ours, theirs = half(first, judged=True), half(second, refused, judged=True)
+    for both in (merge.merged(ours, theirs), merge.merged(theirs, ours)):
+        assert both.features == half(first, second, refused).features
+        assert both.cart is not None
+        assert both.cart.coupon_failures == 1
+
+
 def test_visits_that_leave_no_gap_are_one() -> None:
     ours, theirs = half(viewed(0), viewed(60)), half(viewed(120), viewed(180))
     apart = half(viewed(10_000))

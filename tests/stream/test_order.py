@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from ringback.decisions import Reason
 from ringback.records import CartEvent, Consent, EventKind, Item, Shopper
+from scoring.fold import advanced
 from stream import carts, history
 from stream.history import LONGEST_TAIL, MOST_TAIL_BYTES
 from stream.partition import Effects, Withdrawal
@@ -152,12 +153,12 @@ def test_what_falls_out_of_the_tail_was_added_in_the_right_place(moments: list[i
     past, whole = history.EMPTY, history.EMPTY.head
     for at in sorted(moments):
         past, _ = history.extended(past, viewed(at * 60))
-        whole = history.advanced(whole, viewed(at * 60))
+        whole = advanced(whole, viewed(at * 60))
     assert past.head == whole
     late = viewed(31 * 60 - 0.5, event_id="late")
     past, _ = history.extended(past, viewed(31 * 60, event_id="last"))
     past, _ = history.extended(past, late)
-    assert past.head == history.advanced(history.advanced(whole, late), viewed(31 * 60))
+    assert past.head == advanced(advanced(whole, late), viewed(31 * 60))
     assert len(past.tail) <= LONGEST_TAIL
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ringback.envelope import MOST_PACKED_BYTES, pack, partition_of
 from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, EventKind, encode
+from scoring.model import Served
 from stream import carts
 from stream.carts import ShopperState, Waiting
 from stream.partition import Partition, Withdrawal
@@ -99,9 +100,10 @@ def test_a_shopper_of_another_partition_is_refused() -> None:
 class Broken:
     """A model that fails for every cart."""
 
-    version = "broken"
-
     def score(self, row: Sequence[float]) -> float:
+        raise ZeroDivisionError("+442079460123")
+
+    def judge(self, shopper_id: str, row: Sequence[float]) -> Served:
         raise ZeroDivisionError("+442079460123")
 
 
