@@ -37,7 +37,7 @@ fuzz: $(VENV)/.dev ## Bodies that nobody would send, for all that reads what sho
 	$(BIN)/python -m fuzz $(ARGS)
 
 model: $(VENV)/.dev ## Train the default model again, on the simulated shop
-	$(BIN)/ringback train --synthetic --seed 7 --out scoring/default_model
+	$(BIN)/ringback train --synthetic --seed 7 --as scoring/default_model
 
 lock: $(VENV)/.dev ## Resolve the lock files anew
 	$(BIN)/pip install --quiet uv

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringback import __version__
-from ringback.commands import model
+from ringback.commands import data, drift, explain, judge, model, registry, uplift
 from ringback.options import (
     AdminPort,
     AsJson,
@@ -32,6 +32,7 @@ from ringback.settings import load
 
 if TYPE_CHECKING:
     from ringback.records import Shopper
+    from ringback.scoring_settings import ScoringSettings
 
 
 app = typer.Typer(
@@ -236,10 +237,11 @@ def doctor(as_json: AsJson = False, set_: Set = None, bootstrap: Bootstrap = Non
         raise typer.Exit(1)
 
 
-def _model_version(folder: Path | None) -> str:
-    from scoring.model import Model, default_model_folder
+def _model_version(settings: "ScoringSettings") -> str:
+    from scoring.model import Model
+    from scoring.registry import served_folder
 
-    return Model.load(folder or default_model_folder()).version
+    return Model.load(served_folder(settings)).version
 
 
 @app.command()
@@ -274,5 +276,6 @@ def version() -> None:
     typer.echo(f"ringback {__version__} on Python {sys.version.partition(' ')[0]}")
 
 
-for _part in (model,):
+for _part in (data, drift, explain, judge, model, registry, uplift):
     app.registered_commands += _part.app.registered_commands
+    app.registered_groups += _part.app.registered_groups

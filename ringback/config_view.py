@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from ringback.settings import CONFIG_FILE_VARIABLE, DEFAULT_CONFIG_FILE, Settings
 
 MASK = "***"
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 Table = Mapping[str, Any]
 
@@ -47,7 +50,7 @@ def _holds(table: Any, path: list[str]) -> bool:
     return True
 
 
-def _lines(name: str, table: Table, origin: Callable[[str], str]) -> Iterator[str]:
+def _lines(name: str, table: Table, origin: Callable[[str], str], above: str = "") -> Iterator[str]:
     inner = {}
     for key, value in table.items():
         if isinstance(value, BaseModel):
@@ -58,12 +61,18 @@ def _lines(name: str, table: Table, origin: Callable[[str], str]) -> Iterator[st
             dotted = f"{name}.{key}" if name else key
             source = origin(dotted)
             comment = f"  # {source}" if source else ""
-            yield f"{key} = {_scalar(value)}{comment}" if value is not None else f"# {key} is not set"
+            yield f"{_key(key)} = {_scalar(value)}{comment}" if value is not None else f"# {key} is not set"
     for key, sub in inner.items():
         dotted = f"{name}.{key}" if name else key
+        header = f"{above}.{_key(key)}" if above else _key(key)
         yield ""
-        yield f"[{dotted}]"
-        yield from _lines(dotted, sub, origin)
+        yield f"[{header}]"
+        yield from _lines(dotted, sub, origin, header)
+
+
+def _key(key: str) -> str:
+    """A key as TOML writes it: in quotes where it is not plain, such as shopify:example."""
+    return key if _PLAIN.fullmatch(key) else json.dumps(key, ensure_ascii=False)
 
 
 def _scalar(value: Any) -> str:
@@ -71,4 +80,6 @@ def _scalar(value: Any) -> str:
         return json.dumps(MASK if value.get_secret_value() else "")
     if isinstance(value, tuple):
         return f"[{', '.join(_scalar(part) for part in value)}]"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)

@@ -86,6 +86,8 @@ def environment(
         # Twice the usual share, so that the lift has its interval after two minutes.
         "RINGBACK_DECIDE__HOLDOUT": "0.2",
         "RINGBACK_DECIDE__HOLDOUT_SALT": f"simulation-{seed}",
+        # As in simulation/fates.py, which is the only floor that these decisions are for.
+        "RINGBACK_DECIDE__ANSWER__RATE": "0.55",
         "RINGBACK_PRIVACY__PHONE_KEY": secrets.token_hex(16),
         "RINGBACK_STREAM__DATA_DIR": str(folder / "stream"),
         "RINGBACK_SIMULATION__ENABLED": "true",

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import redis.asyncio as redis
 
 from ringback import kafka
 from ringback.errors import RingbackError, SettingsError, Unavailable
 from ringback.records import Record, Topic
+from ringback.scoring_settings import ScoringSettings
 from ringback.settings import AmiSettings, IngestSettings, KafkaSettings, RedisSettings, Settings
 
 PATIENCE = 3.0
@@ -27,8 +27,8 @@ class Finding(Record, frozen=True, kw_only=True):
     do: str | None = None
 
 
-async def examine(settings: Settings, model_version: Callable[[Path | None], str]) -> list[Finding]:
-    """Look at everything. ``model_version`` loads a model folder (None: the default one) or raises `RingbackError`."""
+async def examine(settings: Settings, model_version: Callable[[ScoringSettings], str]) -> list[Finding]:
+    """Look at everything. ``model_version`` loads the model that these settings name, or raises `RingbackError`."""
     servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), _asterisk(settings.ami))
     found = [finding for group in servers for finding in group]
     return [*found, _model(settings, model_version), *secrets(settings), *shops(settings.ingest)]
@@ -115,11 +115,11 @@ async def _ami_login(settings: AmiSettings) -> tuple[str, str]:
     return banner, answer.decode(errors="replace")
 
 
-def _model(settings: Settings, model_version: Callable[[Path | None], str]) -> Finding:
+def _model(settings: Settings, model_version: Callable[[ScoringSettings], str]) -> Finding:
     try:
-        version = model_version(settings.scoring.model)
+        version = model_version(settings.scoring)
     except RingbackError as error:
-        do = "set scoring.model to a whole model folder, or train one: ringback train"
+        do = "ringback rollback, or promote one that loads (ringback models shows them); or set scoring.model to one"
         return Finding(check="model", ok=False, seen=str(error), do=do)
     return Finding(check="model", ok=True, seen=f"{version}, hashes and features as in its manifest")
 

@@ -11,13 +11,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    Info,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
 
 from ringback.decisions import Reason, Route
+from ringback.errors import Misfit
 from ringback.records import Channel, DeadLetterReason, Disposition, EventKind, Outcome
 
 # Without this, each counter and histogram brings one more series with its birth time.
@@ -111,6 +111,15 @@ class IngestMetrics(ProcessMetrics):
         self.duration = self._histogram("ingest_request_duration_seconds", "Time to answer a request.", FAST_SECONDS)
 
 
+class ModelRole(StrEnum):
+    """What a model does in a worker."""
+
+    CURRENT = "current"
+    SHADOW = "shadow"
+    CANARY = "canary"
+    UPLIFT = "uplift"
+
+
 class StreamMetrics(ProcessMetrics):
     """Metrics of ``ringback stream``."""
 
@@ -168,7 +177,30 @@ class StreamMetrics(ProcessMetrics):
             self.ordered.labels(arm)
         for channel in Channel:
             self.conversions.labels(channel.value)
-        self.model = Info("ringback_model", "The intent model in use.", registry=self.registry)
+        self.voice_price = self._gauge(
+            "stream_voice_price",
+            "What an agent-minute must bring now, hundredths of the common currency unit; NaN: fixed thresholds hold.",
+        )
+        self.model_info = self._gauge("stream_model_info", "1 for each model in use, by role.", "role", "version")
+        self.model_refused = self._counter(
+            "stream_model_refused", "Models that were put in place and not taken, by what is wrong.", reason=Misfit
+        )
+        self.model_failures = self._counter(
+            "stream_model_failures", "Models that failed while they served, and were set aside.", role=ModelRole
+        )
+        self.drift_rows = self._gauge("stream_drift_rows", "Decisions in the window that drift is measured on.")
+        self.feature_psi = self._gauge(
+            "stream_feature_psi", "Population stability index against training; NaN under 1,000 decisions.", "feature"
+        )
+        self.feature_missing = self._gauge("stream_feature_missing", "Share of decisions without a value.", "feature")
+        self.feature_unseen = self._gauge(
+            "stream_feature_unseen", "Share of decisions with a value that training never had.", "feature"
+        )
+        self.score_psi = self._gauge("stream_score_psi", "The same index of the champion's scores.")
+        self.matured_rows = self._gauge("stream_matured_rows", "The holdout's decisions whose outcome is known.")
+        self.matured_log_loss = self._gauge(
+            "stream_matured_log_loss", "The champion's log-loss on them, in nats; NaN under 1,000 decisions."
+        )
         self.shoppers = self._gauge("stream_shoppers", "Shoppers whose state this worker holds.")
         self.partitions = self._gauge("stream_partitions", "Partitions that this worker owns.")
         self.lag = self._gauge("stream_lag_records", "Cart events that wait, by partition.", "partition")
