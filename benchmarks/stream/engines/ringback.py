@@ -113,6 +113,9 @@ class JobFollowing:
         """The stored form of a state; the job has no use for marks."""
         return job.encode_state(state)
 
+    async def complete(self, effects: Effects) -> None:
+        """The job has no leads."""
+
     def published(self, effects: Effects) -> None:
         """Measure nothing: the benchmark does."""
 
