@@ -38,7 +38,7 @@ set_up(settings.log_level)
 worker.main(settings)
 """
 FAULTS = {
-    "clock": "worker.TimedModel.score = never",
+    "clock": "worker.TimedModels.score = never",
     "flush": "Hopper.withdraw = never_either",
 }
 

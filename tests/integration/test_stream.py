@@ -12,8 +12,9 @@ import pytest
 
 from ingest.logs import read
 from ingest.replay import replay
-from ringback.decisions import Decision
+from ringback.decisions import Decision, Lead
 from ringback.records import CartEvent, Topic
+from ringback.redis_client import connect
 from ringback.settings import Settings, load
 from scoring.model import Model, default_model_folder
 from simulation.people import person
@@ -79,6 +80,17 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.1)
 
 
+async def waiting_leads(settings: Settings, lead_ids: list[str]) -> list[Lead]:
+    """Those of the leads that the hopper holds."""
+    redis = connect(settings.redis)
+    try:
+        keys = [f"ringback:campaign:{settings.dialer.campaign}:lead:{lead_id}" for lead_id in lead_ids]
+        found = [await redis.hget(key, "json") for key in keys]
+    finally:
+        await redis.aclose()
+    return [msgspec.json.decode(raw, type=Lead) for raw in found if raw is not None]
+
+
 async def test_a_real_log_gives_the_decisions_of_the_pure_functions(
     broker: Kafka, redis_server: Redis, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +112,11 @@ async def test_a_real_log_gives_the_decisions_of_the_pure_functions(
 
     states = topics.newest(await topics.records(broker.bootstrap, CHANGELOG))
     assert {key: decode_state(value) for key, value in states.items()} == states_of(parts)
+
+    leads = await waiting_leads(settings, [one.decision_id for one in made if one.route == "voice"])
+    assert leads
+    assert all(2 <= len(lead.talking_points) <= 4 for lead in leads)
+    assert any(lead.reasons for lead in leads)
 
 
 async def test_a_worker_killed_and_another_joining_change_no_decision(

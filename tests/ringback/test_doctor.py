@@ -15,6 +15,7 @@ from ringback.doctor import Finding, clock_skew, examine
 from ringback.embedded import start_redis
 from ringback.errors import ModelRefused
 from ringback.kafka import create_topics
+from ringback.scoring_settings import ScoringSettings
 from ringback.settings import Settings, load
 from tests.servers.embedded import EmbeddedKafka
 
@@ -26,11 +27,11 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PATIENCE", 0.5)
 
 
-def good_model(_: Path | None) -> str:
+def good_model(_: ScoringSettings) -> str:
     return "intent-1"
 
 
-def no_model(_: Path | None) -> str:
+def no_model(_: ScoringSettings) -> str:
     raise ModelRefused("model.txt was changed")
 
 
