@@ -58,8 +58,8 @@ def environment(bootstrap: str, redis_url: str, last: float) -> dict[str, str]:
         "RINGBACK_SIMULATION__WALL_ORIGIN": str(time.time()),
         "RINGBACK_STREAM__IDLE_AFTER": str(10**9),
         "RINGBACK_COMPLIANCE__HOURS": json.dumps(dict.fromkeys(("US", "CA", "GB", "FR", "DE"), always)),
-        "RINGBACK_DECIDE__VOICE_FROM": '{"USD": 800, "EUR": 800, "GBP": 800, "CAD": 800}',
-        "RINGBACK_DECIDE__MESSAGE_FROM": '{"USD": 200, "EUR": 200, "GBP": 200, "CAD": 200}',
+        "RINGBACK_DECIDE__VOICE_FROM": '{"USD": 20, "EUR": 20, "GBP": 20, "CAD": 20}',
+        "RINGBACK_DECIDE__MESSAGE_FROM": '{"USD": 2, "EUR": 2, "GBP": 2, "CAD": 2}',
         "RINGBACK_DECIDE__MAX_AGE": str(7 * 86400),
     }
 
