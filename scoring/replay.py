@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ringback.cart import CHANGES, PASSIVE
 from ringback.decisions import Decision
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, EventKind
+from ringback.records import CartEvent, DeadLetterReason, EventKind
 from scoring.columns import FOR_EVER, NEVER, Numbers
 from scoring.errors import TrainingError
 from scoring.features import FEATURES, feature_hash, vector
@@ -30,6 +30,7 @@ from scoring.fold import Folded, advanced, waiting_since
 DAY = 86400.0
 FORGET_AFTER_SECONDS = 30 * DAY
 REMEMBERED_EVENTS = 32
+GIVEN_BACK = frozenset({EventKind.ORDER_CANCELLED, EventKind.ORDER_REFUNDED})
 _PRINT_BYTES = 8
 _LOW_BITS = 32
 _DRAWS = 2**31
@@ -142,6 +143,10 @@ class Replay:
         heapq.heapify(self._due)
 
     def _take(self, event: CartEvent) -> None:
+        if event.kind in GIVEN_BACK and event.order_id is None:
+            # The stream makes a dead letter of it, and does not count it as a sign of its shopper.
+            self.refused[DeadLetterReason.WRONG_TYPE] += 1
+            return
         shopper_id = self._present(event.shopper_id)
         shopper = self._shoppers.pop(shopper_id, None)
         if shopper is None:
