@@ -190,7 +190,7 @@ async def test_as_far_as_the_embedded_broker_allows(monkeypatch: pytest.MonkeyPa
     So the one worker is sent away and comes back, its clock is set off, and Redis is killed.
     """
     rng = Random(SEED)  # noqa: S311 - seeded on purpose
-    cards = ["rejoin"] * 6 + ["clock", "clock", "redis", "redis"]
+    cards = ["rejoin"] * 3 + ["clock", "redis", "redis"]
     rng.shuffle(cards)
     events = shop_events(SEED, EVENTS_A_STEP * len(cards))
     async with AsyncExitStack() as stack:
@@ -205,4 +205,4 @@ async def test_as_far_as_the_embedded_broker_allows(monkeypatch: pytest.MonkeyPa
         account, disturber = await disturbed(stack, cards, load(), (broker, redis, Undelayed()), fleet, events, rng)
     assert not account.faults
     assert len(disturber.journal) >= len(cards)
-    assert account.counts["voice"] > 3
+    assert account.counts["decisions"] > 3
