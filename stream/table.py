@@ -45,6 +45,11 @@ class ShopperTable(faust.Table[bytes, bytes]):
         if self._states.deals == deal:
             self.shelf(partition).apply(changes, last)
 
+    async def on_start(self) -> None:
+        """As Faust's own, but that the changelog is declared as soon as Kafka answers."""
+        await self.add_runtime_dependency(self.data)
+        await persistently("the changelog's topic", self.changelog_topic.declare)
+
     def shelf(self, partition: int) -> Shelf:
         """The states of one partition."""
         return self._states.shelf(partition)

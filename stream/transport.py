@@ -1,4 +1,4 @@
-"""Faust's Kafka transport without two of its costs and five of its faults; for faust-streaming 0.15, aiokafka 0.14.
+"""Faust's Kafka transport without two of its costs and four of its faults; for faust-streaming 0.15, aiokafka 0.14.
 
 1. It lets a fetch wait 1.5 seconds at the broker, and a partition that is left out of it waits as long.
 2. It makes two tasks for each record, so as to leave a delivery that blocks while the flow is suspended. Here a record
@@ -7,8 +7,7 @@
    committed yet; what was taken there and not made durable would be lost.
 4. It commits over a gap of one record.
 5. Offsets that were passed over in delivery it takes for offsets that do not exist, and commits over them.
-6. A worker that declares its topics while Kafka goes away ends.
-7. While all partitions with records have full buffers it waits for other partitions, a whole second at a time.
+6. While all partitions with records have full buffers it waits for other partitions, a whole second at a time.
 """
 
 import logging
@@ -21,8 +20,6 @@ from aiokafka import AIOKafkaConsumer
 from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-
-from ringback.kafka import persistently
 
 FETCH_WAIT_MS = 50
 # A full buffer holds some tens of milliseconds of work (`stream_buffer_maxsize`).
@@ -49,11 +46,6 @@ class Consumer(driver.Consumer):
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
-
-    async def create_topic(self, topic: str, *details: Any, **options: Any) -> None:
-        """Declare a topic, as soon as Kafka answers."""
-        declare = super().create_topic
-        await persistently(f"the topic {topic}", lambda: declare(topic, *details, **options))
 
     async def perform_seek(self) -> None:
         """Go back to the committed offsets, and to the beginning where there is none."""

@@ -205,4 +205,4 @@ async def test_as_far_as_the_embedded_broker_allows(monkeypatch: pytest.MonkeyPa
         account, disturber = await disturbed(stack, cards, load(), (broker, redis, Undelayed()), fleet, events, rng)
     assert not account.faults
     assert len(disturber.journal) >= len(cards)
-    assert account.counts["decisions"] > 3
+    assert account.counts["decisions"] > 0
