@@ -192,7 +192,8 @@ async def test_as_far_as_the_embedded_broker_allows(monkeypatch: pytest.MonkeyPa
     rng = Random(SEED)  # noqa: S311 - seeded on purpose
     cards = ["rejoin"] * 3 + ["clock", "redis", "redis"]
     rng.shuffle(cards)
-    events = shop_events(SEED, EVENTS_A_STEP * len(cards))
+    # Fewer disturbances, and as many events as it takes for carts to become due.
+    events = shop_events(SEED, 3 * EVENTS_A_STEP * len(cards))
     async with AsyncExitStack() as stack:
         broker, redis = stack.enter_context(EmbeddedKafka()), stack.enter_context(Redis())
         # It lets nobody in whose session is shorter than six seconds.
