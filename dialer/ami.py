@@ -15,8 +15,8 @@ from contextlib import suppress
 from panoramisk.actions import Action
 from panoramisk.message import Message
 
+from ringback.dialer_settings import AmiSettings
 from ringback.errors import RingbackError, Unavailable
-from ringback.settings import AmiSettings
 
 log = logging.getLogger(__name__)
 

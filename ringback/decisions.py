@@ -100,7 +100,8 @@ class Lead(Record, frozen=True, kw_only=True):
     incremental margin of an agent-hour, in hundredths of the unit that `decide.exchange` compares currencies in;
     ``retry_priorities`` are those of the second attempt and the following ones. ``phone`` is E.164; ``phone_ref`` its
     keyed hash, used wherever a number must not appear. ``reasons`` are sentences on why this cart; ``talking_points``
-    answer the likely objections.
+    answer the likely objections. ``caps`` are (seconds, calls) pairs: at most so many calls to one person and to one
+    number within so many seconds, by the rules that hold for the shopper (`dialer.compliance`).
     """
 
     lead_id: str
@@ -123,6 +124,7 @@ class Lead(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     talking_points: tuple[str, ...] = ()
     retry_priorities: tuple[int, ...] = ()
+    caps: tuple[tuple[float, int], ...] = ()
 
 
 class Message(Record, frozen=True, kw_only=True):

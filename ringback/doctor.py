@@ -7,10 +7,11 @@ from collections.abc import Callable
 import redis.asyncio as redis
 
 from ringback import kafka
+from ringback.dialer_settings import AmiSettings
 from ringback.errors import RingbackError, SettingsError, Unavailable
 from ringback.records import Record, Topic
 from ringback.scoring_settings import ScoringSettings
-from ringback.settings import AmiSettings, IngestSettings, KafkaSettings, RedisSettings, Settings
+from ringback.settings import IngestSettings, KafkaSettings, RedisSettings, Settings
 
 PATIENCE = 3.0
 MOST_SKEW_SECONDS = 1.0

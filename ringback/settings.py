@@ -13,17 +13,16 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from ringback.calling_hours import DEFAULT_HOURS, Hours
 from ringback.clock import Clock
+from ringback.compliance_settings import ComplianceSettings
 from ringback.decide_settings import DecideSettings
+from ringback.dialer_settings import AmiSettings, DialerSettings
 from ringback.errors import SettingsError
 from ringback.scoring_settings import ScoringSettings
-from ringback.section import PositiveSeconds, Seconds, Section
+from ringback.section import Port, PositiveSeconds, Seconds, Section
 
 CONFIG_FILE_VARIABLE = "RINGBACK_CONFIG"
 DEFAULT_CONFIG_FILE = "ringback.toml"
-
-Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def is_loopback(host: str) -> bool:
@@ -53,18 +52,6 @@ class RedisSettings(Section):
 
     url: SecretStr = Field(SecretStr("redis://127.0.0.1:6379/0"), description="redis:// or rediss:// URL")
     timeout: PositiveSeconds = Field(2.0, description="seconds until a command is given up")
-
-
-class AmiSettings(Section):
-    """Asterisk's manager interface."""
-
-    host: str = "127.0.0.1"
-    port: Port = 5038
-    user: str = "ringback"
-    secret: SecretStr = SecretStr("")
-    action_timeout: PositiveSeconds = Field(5.0, description="seconds until an action without an answer is given up")
-    ping_interval: PositiveSeconds = Field(5.0, description="seconds between pings; a missed one closes the link")
-    reconnect_max: PositiveSeconds = Field(10.0, description="longest pause between attempts to connect")
 
 
 class AdminSettings(Section):
@@ -144,35 +131,6 @@ class StreamSettings(Section):
         8 * 1024 * 1024, ge=1024, description="bytes of records that may be taken before they are durable"
     )
     data_dir: Path = Field(Path(".ringback/stream"), description="scratch folder of the worker")
-
-
-class ComplianceSettings(Section):
-    """Rules that may forbid a call."""
-
-    hours: dict[str, Hours] = Field(
-        DEFAULT_HOURS, description="by ISO country; a country that is missing is never called"
-    )
-    max_attempts_per_day: int = Field(3, ge=1, description="calls to one number in 24 hours")
-    max_attempts_per_lead: int = Field(2, ge=1, description="calls about one cart")
-    retry_after: PositiveSeconds = Field(1800.0, description="seconds until a busy or unanswered number is tried again")
-
-
-class DialerSettings(Section):
-    """The campaign and how it is dialled."""
-
-    campaign: str = Field("main", pattern=r"^[a-z0-9-]{1,40}$")
-    channel: str = Field(
-        "PJSIP/{number}@trunk", description="Asterisk channel to originate; {number} is E.164 without plus"
-    )
-    caller_id: str = Field("", description="the number shown to shoppers; must be one that can be called back")
-    lines: int = Field(20, ge=1, description="calls at once, at most")
-    calls_per_second: float = Field(5.0, gt=0, description="originates a second, at most")
-    ring_timeout: float = Field(
-        25.0, ge=15.0, le=60.0, description="seconds a phone rings; at least 15, as the TSR asks"
-    )
-    wrap_up: Seconds = Field(15.0, description="seconds of wrap-up after a call")
-    lease: PositiveSeconds = Field(10.0, description="seconds until a silent dialer loses its campaign to another one")
-    drain: Seconds = Field(60.0, description="seconds that calls may go on after the dialer was told to stop")
 
 
 class OutreachSettings(Section):

@@ -209,19 +209,6 @@ def paired_differences(
     }
 
 
-def paired_difference(
-    labels: Labels,
-    a: Scores,
-    b: Scores,
-    metric: Name = "log_loss",
-    groups: Groups | None = None,
-    seed: int = 7,
-    rounds: int = ROUNDS,
-) -> tuple[float, float, float]:
-    """One metric of `paired_differences`: positive where ``a`` is better; NaN where it has no meaning."""
-    return paired_differences(labels, a, b, groups, seed, rounds).get(metric, (np.nan, np.nan, np.nan))
-
-
 def _by_metric(measured: Iterable[dict[Name, float]]) -> dict[Name, NDArray[np.float64]]:
     rounds = list(measured)
     return {name: np.array([one[name] for one in rounds]) for name in NAMES}

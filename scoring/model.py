@@ -84,11 +84,6 @@ class Model:
         """The score to be acted on: of a model alone, its own for everybody."""
         return Served(self.score(row), self.version, model=self)
 
-    def score_batch(self, rows: Iterable[Sequence[float]]) -> list[float]:
-        """The probability for each row. A loop over `score`: LightGBM gains nothing from batches of this size."""
-        score = self.score
-        return [score(row) for row in rows]
-
     def _prove(self, golden: Iterable[GoldenRow], folder: Path) -> None:
         for expected in golden:
             row = tuple(math.nan if number is None else number for number in expected.row)

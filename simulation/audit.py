@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from ringback.compliance_settings import ComplianceSettings
 from ringback.metrics import NeverEvent
 from ringback.records import CartEvent, Channel, ContactEvent, Disposition, EventKind, Shopper
-from ringback.settings import ComplianceSettings
 
 # An order or an opt-out that was published this many wall seconds before a contact was still on its way.
 GRACE = 2.0

@@ -7,8 +7,8 @@ hours after an abandoned one); France, Code de la consommation D223-9 (60 days a
 
 from dataclasses import dataclass
 
+from ringback.compliance_settings import ComplianceSettings
 from ringback.records import Outcome
-from ringback.settings import ComplianceSettings
 
 # A call that died in the network did not disturb anybody: it is tried again sooner, if no later than an unanswered one.
 NETWORK_RETRY_SECONDS = 300.0

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from ringback.settings import AmiSettings
+from ringback.dialer_settings import AmiSettings
 
 Action = dict[str, str]
 GREETING = b"Asterisk Call Manager/9.0.0\r\n"

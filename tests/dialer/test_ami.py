@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from panoramisk.message import Message
 
 from dialer.ami import MESSAGE_BYTES, Ami, DeadlinePassed, LinkLost, NotConnected
-from ringback.settings import AmiSettings
+from ringback.dialer_settings import AmiSettings
 from tests.dialer.fake_ami import Action, FakeAmi
 from tests.dialer.waiting import until
 

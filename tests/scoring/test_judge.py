@@ -53,7 +53,7 @@ def trained_on(data: Dataset, manifest: Manifest) -> Manifest:
 
 def test_scores_are_those_that_are_served(judged: Model) -> None:
     data = rows(50)
-    assert predict(judged, data) == pytest.approx(judged.score_batch(data.vectors.tolist()), abs=0)
+    assert predict(judged, data) == pytest.approx([judged.score(row) for row in data.vectors.tolist()], abs=0)
 
 
 def test_a_model_beside_what_it_has_to_beat(judged: Model, tmp_path: Path) -> None:

@@ -56,10 +56,10 @@ def test_both_backends_give_the_same_bits(trained: Path) -> None:
     fast = Model.load(trained, FastBackend)
     portable = Model.load(trained, PortableBackend)
     odd = rows(500)
-    assert [fast.score(row) for row in odd] == [portable.score(row) for row in odd]
-    assert fast.score_batch(odd) == [fast.score(row) for row in odd]
-    assert all(0 <= score <= 1 for score in fast.score_batch(odd))
-    assert len(set(fast.score_batch(odd))) > 100
+    scores = [fast.score(row) for row in odd]
+    assert scores == [portable.score(row) for row in odd]
+    assert all(0 <= score <= 1 for score in scores)
+    assert len(set(scores)) > 100
 
 
 def test_the_fastest_backend_is_the_usual_one(trained: Path) -> None:
@@ -77,11 +77,12 @@ def test_without_the_private_names_the_portable_backend_serves(
             return getattr(library, asked)
 
     library = vars(lightgbm.basic)["_LIB"]
-    expected = Model.load(trained).score_batch(rows(5))
+    served = Model.load(trained)
+    expected = [served.score(row) for row in rows(5)]
     monkeypatch.setattr(lightgbm.basic, "_LIB", OlderLibrary())
     model = Model.load(trained, best)
     assert model.backend == PortableBackend.name
-    assert model.score_batch(rows(5)) == expected
+    assert [model.score(row) for row in rows(5)] == expected
 
 
 @pytest.mark.parametrize("length", [0, len(FEATURES) - 1, len(FEATURES) + 1])
@@ -184,7 +185,7 @@ def test_the_default_model_ranks_shoppers_it_never_saw() -> None:
     horizon = model.manifest.horizon
     assert horizon is not None
     others = prefix_rows(training_log(shoppers=1500, days=14, seed=99), horizon)
-    scores = np.array(model.score_batch(others.vectors.tolist()))
+    scores = np.array([model.score(row) for row in others.vectors.tolist()])
     for part, most in ((np.ones(len(others), dtype=np.bool_), 0.82), (others.due, 0.75)):
         assert 0.62 < auc(others.labels[part], scores[part]) < most
         assert calibration_error(others.labels[part], scores[part]) < 0.05

@@ -38,14 +38,16 @@ def test_a_model_is_trained_on_a_public_log(
     assert manifest.data.refused_events == 0
     assert manifest.split.kind == split
     rows = prefix_rows(log, horizon, uncovered=uncovered)
-    scores = Model.load(tmp_path).score_batch(rows.vectors[:200].tolist())
+    model = Model.load(tmp_path)
+    scores = [model.score(row) for row in rows.vectors[:200].tolist()]
     assert all(0 < score < 1 for score in scores)
 
 
 def test_the_default_model_scores_real_carts(public_logs: Path) -> None:
     log = events(public_logs, "rees46_2019-10-01_first_2h50.csv.gz", "rees46")
     rows = prefix_rows(log, HOUR, uncovered=True)
-    scores = Model.load(default_model_folder()).score_batch(rows.vectors.tolist())
+    model = Model.load(default_model_folder())
+    scores = [model.score(row) for row in rows.vectors.tolist()]
     assert len(scores) == len(rows) > 100
     assert all(0 < score < 1 for score in scores)
     assert len(set(scores)) > 20

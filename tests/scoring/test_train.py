@@ -76,7 +76,7 @@ def test_the_metrics_are_of_the_very_model_on_rows_that_it_did_not_see(tmp_path:
     manifest = train(data, tmp_path)
     model = Model.load(tmp_path / manifest.version, kind="table")
     test = split(data).test
-    scores = np.array(model.score_batch(data.vectors[test].tolist()))
+    scores = np.array([model.score(row) for row in data.vectors[test].tolist()])
     measured = evaluate(data.labels[test], scores)
     assert measured is not None
     assert measured.log_loss == pytest.approx(manifest.metrics["all"].log_loss)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from ringback.compliance_settings import ComplianceSettings
 from ringback.metrics import NeverEvent
 from ringback.records import CartEvent, Channel, Consent, ContactEvent, ContactKind, Disposition, EventKind, Shopper
-from ringback.settings import ComplianceSettings
 from simulation.audit import DAY, GRACE, Audit
 
 # 15:00 in New York, a Tuesday.

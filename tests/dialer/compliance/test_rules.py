@@ -5,8 +5,9 @@ from dialer.compliance.check import Rule, forbidden
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import Destination, fault
 from ringback.calling_hours import DEFAULT_HOURS
+from ringback.compliance_settings import ComplianceSettings
 from ringback.records import Channel, Consent, Outcome
-from ringback.settings import ComplianceSettings, Settings
+from ringback.settings import Settings
 from tests.dialer.leads import NOON, lead
 
 
