@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from scoring.data.history import COLUMNS as HISTORY
+from scoring.data.split import folds
+from scoring.data.table import read_table
 from scoring.dataset import Dataset, Mask
-from scoring.fit import FOLDS, fit_recipe, predict
-from scoring.history import COLUMNS as HISTORY
-from scoring.metrics import Intervals, Metrics, Name, bootstrap, evaluate
-from scoring.split import folds
-from scoring.table import read_table
+from scoring.judging.metrics import Intervals, Metrics, Name, bootstrap, evaluate
+from scoring.training.fit import FOLDS, fit_recipe, predict
 
 SEED = 7
 RETAILROCKET = "retailrocket_prefix_train.parquet"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ringback.records import Record
-from scoring.metrics import log_loss
+from scoring.judging.metrics import log_loss
 
 Floats = NDArray[np.float64]
 Kind = Literal["none", "platt", "beta"]

@@ -15,9 +15,9 @@ from ringback.errors import Misfit, ModelRefused
 from ringback.records import Record
 from scoring.calibration import CALIBRATION, Calibration
 from scoring.dataset import Column
-from scoring.drift import Reference
+from scoring.drift.psi import Reference
 from scoring.features import FEATURES, feature_hash
-from scoring.metrics import Intervals, Metrics
+from scoring.judging.metrics import Intervals, Metrics
 
 MANIFEST = "manifest.json"
 MODEL = "model.txt"

@@ -19,8 +19,8 @@ from ringback.records import Record
 from scoring.backends import best
 from scoring.dataset import Column
 from scoring.features import FEATURES, feature_hash
+from scoring.judging.qini import Estimate, Name
 from scoring.manifest import MANIFEST, DataSource, GoldenRow, columns_hash, sha256
-from scoring.qini import Estimate, Name
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from ringback.metrics import StreamMetrics
 from ringback.records import Topic
 from ringback.settings import Settings
 from scoring import reasons
-from scoring.monitor import Monitor
+from scoring.drift.monitor import Monitor
 from stream.briefing import Briefing
 from stream.carts import ShopperState, decode_marks, decode_state, decode_waiting, encode_state
 from stream.outputs import Marks, Output

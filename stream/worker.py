@@ -15,8 +15,8 @@ from ringback.admin import AdminServer
 from ringback.metrics import StreamMetrics
 from ringback.redis_client import connect
 from ringback.settings import Settings
+from scoring.drift.monitor import Monitor
 from scoring.model import Served
-from scoring.monitor import Monitor
 from scoring.serving import Serving
 from stream.app import create
 from stream.following import CartFollowing

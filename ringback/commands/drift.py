@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ringback.scoring_settings import ScoringSettings
-    from scoring.drift import Shift
-    from scoring.drift_log import DriftLog, Report
-    from scoring.incidents import Incident
+    from scoring.data.rows import Rows
+    from scoring.drift.incidents import Incident
+    from scoring.drift.log import DriftLog, Report
+    from scoring.drift.psi import Shift
     from scoring.model import Model
-    from scoring.rows import Rows
 
 app = typer.Typer()
 
@@ -70,7 +70,7 @@ def drift(
     settings = settings_of(set_, scoring__model=model, scoring__drift_rows=least_rows)
     import msgspec
 
-    from scoring.drift_log import DriftLog
+    from scoring.drift.log import DriftLog
     from scoring.model import Model
     from scoring.registry import served_folder
 
@@ -94,8 +94,8 @@ def drift(
 
 
 def _take_exported(found: "DriftLog", model: "Model", paths: list[Path], gap: float) -> None:
-    from scoring.logs import read_log
-    from scoring.rows import prefix_rows
+    from scoring.data.logs import read_log
+    from scoring.data.rows import prefix_rows
 
     log = read_log(paths)
     served = 0
@@ -119,7 +119,7 @@ def _take_exported(found: "DriftLog", model: "Model", paths: list[Path], gap: fl
 
 
 def _take_public(found: "DriftLog", model: "Model", paths: list[Path], format_: str, gap: float) -> None:
-    from scoring.rows import prefix_rows
+    from scoring.data.rows import prefix_rows
 
     events = merge(*(usable(path, format_) for path in paths), key=lambda event: event.time)
     rows = prefix_rows(found.counted(events), model.manifest.horizon or 0.0, gap, uncovered=True)
@@ -128,7 +128,7 @@ def _take_public(found: "DriftLog", model: "Model", paths: list[Path], format_: 
 
 def _take_rows(found: "DriftLog", model: "Model", rows: "Rows", name: str, *, are_new: bool) -> None:
     """The due carts, and what became of those whose horizon the log covers. ``are_new``: no decision told of them."""
-    from scoring.judge import predict
+    from scoring.judging.judge import predict
 
     data = rows.dataset(name).take(rows.due)
     scores = predict(model, data)

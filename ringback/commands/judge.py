@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import msgspec
 
     from scoring.dataset import Dataset
-    from scoring.judge import Champion, Compared, Evidence
+    from scoring.judging.judge import Champion, Compared, Evidence
+    from scoring.judging.metrics import Intervals, Metrics, Name
     from scoring.manifest import Manifest
-    from scoring.metrics import Intervals, Metrics, Name
     from scoring.model import Model
 
 app = typer.Typer()
@@ -59,7 +59,7 @@ def evaluate(
     Example: ringback evaluate intent-4986f8af6c82 --log exported/ --report report.html
     """
     settings = settings_of(set_)
-    from scoring.judge import held_out, judge
+    from scoring.judging.judge import held_out, judge
 
     judged = _load(model, settings)
     data = _data(judged.manifest, log, format_, table, (label, group, time), uncovered=uncovered)
@@ -114,7 +114,7 @@ def compare(
     else:
         if a is None:
             fail("give the model to compare: a folder or a version, and a second one unless it is the champion")
-        from scoring.judge import compare as compare_models
+        from scoring.judging.judge import compare as compare_models
 
         first = _load(a, settings)
         second = _load(b or "current", settings)
@@ -159,7 +159,7 @@ def _data(
 
 
 def _table_data(manifest: "Manifest", table: Path, label: str | None, group: str | None, time: str | None) -> "Dataset":
-    from scoring.table import read_table
+    from scoring.data.table import read_table
 
     known = manifest.table
     if label is None and known is None:
@@ -194,7 +194,7 @@ def _log_data(manifest: "Manifest", log: list[Path], format_: str, *, uncovered:
 
 
 def _warn(data: "Dataset", manifests: "Iterable[Manifest]") -> None:
-    from scoring.judge import may_have_seen
+    from scoring.judging.judge import may_have_seen
 
     for manifest in manifests:
         if may_have_seen(data, manifest):
@@ -208,7 +208,7 @@ def _warn(data: "Dataset", manifests: "Iterable[Manifest]") -> None:
 def _champion(judged: "Model", data: "Dataset", settings: Settings) -> "Champion":
     """The model in use, or why it is not judged here."""
     from ringback.errors import ModelRefused
-    from scoring.judge import Champion
+    from scoring.judging.judge import Champion
     from scoring.model import Model, default_model_folder
     from scoring.registry import served_folder
 
@@ -228,9 +228,9 @@ def _champion(judged: "Model", data: "Dataset", settings: Settings) -> "Champion
 def _compared_decisions(paths: list[Path], horizon: float, champion: str | None, shadow: str | None) -> "Compared":
     import msgspec
 
-    from scoring.judge import compare_scores
-    from scoring.logs import read_log
-    from scoring.outcomes import matured
+    from scoring.data.logs import read_log
+    from scoring.data.outcomes import matured
+    from scoring.judging.judge import compare_scores
 
     log = read_log(paths)
     found = matured(log, horizon, champion, shadow)
@@ -261,14 +261,14 @@ def _written(file: Path, content: bytes) -> None:
 
 def _write_report(file: Path, model: "Model", evidence: "Evidence", settings: Settings) -> None:
     try:
-        from scoring.report import render
+        from scoring.judging.report import render
     except ImportError:
         fail("--report needs matplotlib: pip install 'ringback[train]'")
     _written(file, render(model, evidence, settings.decide).encode())
 
 
 def _print_judged(evidence: "Evidence") -> None:
-    from scoring.judge import MODEL, NAMES
+    from scoring.judging.judge import MODEL, NAMES
 
     judged = evidence.judged
     what = f"{judged.metrics.rows:,} {PARTS[judged.part]} of {judged.data}{_whose(judged.groups)}"
@@ -322,8 +322,8 @@ def _print_table(
     from rich.console import Console
     from rich.table import Table as Printed
 
-    from scoring.metrics import NAMES as METRICS
-    from scoring.metrics import TITLES
+    from scoring.judging.metrics import NAMES as METRICS
+    from scoring.judging.metrics import TITLES
 
     contenders = list(contenders)
     table = Printed("", *(name for name, _, _ in contenders), *(["first better by"] if better_by is not None else []))
@@ -339,7 +339,7 @@ def _print_table(
 
 
 def _cell(name: "Name", number: float | None, ends: tuple[float, float] | None) -> str:
-    from scoring.metrics import shown
+    from scoring.judging.metrics import shown
 
     if ends is None:
         return shown(name, number)

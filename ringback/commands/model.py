@@ -82,8 +82,8 @@ def train(
     import msgspec
 
     from ringback.commands.rows import log_dataset
-    from scoring.train import Options
-    from scoring.train import train as fit
+    from scoring.training.train import Options
+    from scoring.training.train import train as fit
 
     folder = as_ or settings.scoring.models
     with _steps() as step:
@@ -129,7 +129,7 @@ def _table(
     licence: str,
 ) -> "Dataset":
     """The table's rows; what was found by its name is told, because it may be wrong."""
-    from scoring.table import read_table
+    from scoring.data.table import read_table
 
     data = read_table(path, label, group, time, drop, order=order, name=name, licence=licence)
     if data.table is not None:
@@ -142,7 +142,7 @@ def _table(
 
 
 def _simulated(horizon: float, gap: float, seed: int, progress: "Callable[[int], None]") -> "Dataset":
-    from scoring.rows import prefix_rows
+    from scoring.data.rows import prefix_rows
     from simulation.shop import training_log
 
     rows = prefix_rows(training_log(seed=seed), horizon, gap, progress=progress)

@@ -148,7 +148,7 @@ def _contest(
 
     from ringback.commands.rows import log_dataset
     from ringback.metrics import ModelRole
-    from scoring.contest import contest
+    from scoring.judging.contest import contest
 
     challenger, champion = registry.intent(version), registry.champion()
     if challenger.version == champion.version:

@@ -32,11 +32,11 @@ def log_dataset(
     ``horizon``, ``gap`` (`stream.abandon_after`) and ``forget_after`` (`stream.forget_after`) are seconds; ``name`` is
     what the data is to be called. ``progress`` is told the number of events read. Raises `TrainingError`.
     """
-    from scoring.rows import MOST_ROWS, log_rows, prefix_rows
+    from scoring.data.rows import MOST_ROWS, log_rows, prefix_rows
 
     most = most_rows or MOST_ROWS
     if format_ == OWN:
-        from scoring.logs import read_log
+        from scoring.data.logs import read_log
 
         log = read_log(paths)
         rows = log_rows(

@@ -14,8 +14,8 @@ from ringback.records import Channel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from scoring.qini import Estimate, Name
-    from scoring.trial import Trial
+    from scoring.judging.qini import Estimate, Name
+    from scoring.training.trial import Trial
     from scoring.uplift import Arms, UpliftManifest
 
 app = typer.Typer()
@@ -78,9 +78,9 @@ def train(
     from rich.console import Console
     from rich.progress import Progress
 
+    from scoring.training.uplift_train import FOLDS, REPEATS
+    from scoring.training.uplift_train import train as fit
     from scoring.uplift import Arms
-    from scoring.uplift_train import FOLDS, REPEATS
-    from scoring.uplift_train import train as fit
 
     if table is not None:
         trial = _table(table, Arms(column=treatment or "", treated=treated, control=control), label, group, drop)
@@ -124,9 +124,9 @@ def evaluate(
 
     Example: ringback uplift evaluate models/uplift-4986f8af6c82 --log export-of-june
     """
+    from scoring.training.uplift_train import RESPONSE
+    from scoring.training.uplift_train import evaluate as judge
     from scoring.uplift import Uplift
-    from scoring.uplift_train import RESPONSE
-    from scoring.uplift_train import evaluate as judge
 
     manifest = Uplift.load(model).manifest
     trial = _same_trial(manifest, log, table)
@@ -146,8 +146,8 @@ def evaluate(
 
 
 def _table(path: Path, arms: "Arms", label: str | None, group: str | None, drop: list[str] | None) -> "Trial":
-    from scoring.table import read_table
-    from scoring.trial import trial_of_table
+    from scoring.data.table import read_table
+    from scoring.training.trial import trial_of_table
 
     if not arms.column or label is None:
         fail("--table needs --treatment COLUMN and --label COLUMN")
@@ -155,10 +155,10 @@ def _table(path: Path, arms: "Arms", label: str | None, group: str | None, drop:
 
 
 def _log(paths: list[Path] | None, channel: Channel, horizon: float) -> "Trial":
-    from scoring.contacts import uplift_rows
-    from scoring.logs import read_log
+    from scoring.data.contacts import uplift_rows
+    from scoring.data.logs import read_log
     from scoring.manifest import DataSource, sha256
-    from scoring.trial import trial_of_log
+    from scoring.training.trial import trial_of_log
 
     if not paths:
         fail("give either --log PATH, once or more, or --table FILE")
@@ -181,8 +181,8 @@ def _log(paths: list[Path] | None, channel: Channel, horizon: float) -> "Trial":
 
 def _same_trial(manifest: "UpliftManifest", log: list[Path] | None, table: Path | None) -> "Trial":
     """A trial as the model's was read."""
-    from scoring.table import read_table
-    from scoring.trial import trial_of_table
+    from scoring.data.table import read_table
+    from scoring.training.trial import trial_of_table
 
     if manifest.rows_of == "log":
         return _log(log, Channel(manifest.arms.treated), manifest.horizon or 0.0)

@@ -19,8 +19,8 @@ from ringback.export import export
 from ringback.export_files import Form
 from ringback.records import CartEvent, ContactKind, Topic, encode
 from ringback.settings import KafkaSettings, Settings, StreamSettings
-from scoring.logs import read_log
-from scoring.rows import log_rows
+from scoring.data.logs import read_log
+from scoring.data.rows import log_rows
 from simulation.people import person
 from stream.partition import Partition
 from tests.integration import topics

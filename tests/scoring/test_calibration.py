@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scoring.calibration import NONE, Calibration, fit_calibration
-from scoring.metrics import auc, calibration_error, log_loss
+from scoring.judging.metrics import auc, calibration_error, log_loss
 
 
 def drawn(rows: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.scoring.training import noisy
+from tests.scoring.trained import noisy
 
 
 def test_all_arrays_are_taken_together() -> None:

@@ -19,8 +19,8 @@ from scoring.features import EMPTY, FEATURES, FeatureState, update, vector
 from scoring.manifest import MANIFEST
 from scoring.model import Model, default_model_folder
 from scoring.reasons import Basket, load
+from scoring.training.uplift_train import train as train_uplift
 from scoring.uplift import Uplift
-from scoring.uplift_train import train as train_uplift
 from tests.scoring.events import Log
 from tests.scoring.test_uplift import trial
 

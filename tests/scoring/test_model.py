@@ -15,13 +15,13 @@ from ringback.errors import ModelRefused
 from ringback.records import CartEvent
 from scoring.backends import FastBackend, PortableBackend, best
 from scoring.calibration import CALIBRATION
+from scoring.data.rows import prefix_rows
 from scoring.features import FEATURES, feature_hash
+from scoring.judging.metrics import auc, calibration_error
 from scoring.manifest import MANIFEST, MODEL, Manifest, sha256
-from scoring.metrics import auc, calibration_error
 from scoring.model import Model, default_model_folder
-from scoring.rows import prefix_rows
 from simulation.shop import training_log
-from tests.scoring.training import train_on
+from tests.scoring.trained import train_on
 
 LARGEST_DEFAULT_MODEL_BYTES = 500_000
 

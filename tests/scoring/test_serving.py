@@ -20,8 +20,8 @@ from scoring.model import Model
 from scoring.promotions import Standing
 from scoring.registry import CANARY, Registry
 from scoring.serving import Serving, in_canary
+from scoring.training.uplift_train import train as train_uplift
 from scoring.uplift import Uplift
-from scoring.uplift_train import train as train_uplift
 from tests.scoring.models import make, spoil
 from tests.scoring.test_registry import REASON
 from tests.scoring.test_uplift import trial

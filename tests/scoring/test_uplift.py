@@ -16,15 +16,15 @@ from ringback.cli import app
 from ringback.decisions import Worth
 from ringback.errors import ModelRefused
 from ringback.records import Channel, ContactKind, EventKind, encode
-from scoring.contacts import UpliftRows
+from scoring.data.contacts import UpliftRows
 from scoring.dataset import Column, Dataset
 from scoring.errors import TrainingError
 from scoring.features import FEATURES
+from scoring.judging.qini import measure
 from scoring.manifest import MANIFEST, DataSource
-from scoring.qini import measure
-from scoring.trial import Trial, trial_of_log, trial_of_table
+from scoring.training.trial import Trial, trial_of_log, trial_of_table
+from scoring.training.uplift_train import FOLDS, REPEATS, cross_fit, evaluate, folds, learn, train
 from scoring.uplift import Arms, Learner, Uplift, is_uplift, load_uplift
-from scoring.uplift_train import FOLDS, REPEATS, cross_fit, evaluate, folds, learn, train
 from tests.scoring.decided import contact, decision
 from tests.scoring.events import Log
 
@@ -361,7 +361,7 @@ WOMENS = ("--treatment", "segment", "--treated", "Womens E-Mail", "--control", "
 
 def test_on_hillstrom_q_is_as_good_as_published(public_logs: Path) -> None:
     file = hillstrom(public_logs)
-    from scoring.table import read_table  # noqa: PLC0415 - it needs polars
+    from scoring.data.table import read_table  # noqa: PLC0415 - it needs polars
 
     data = read_table(file, "visit", drop=("conversion", "spend"))
     arms = Arms(column="segment", treated="Womens E-Mail", control="No E-Mail")

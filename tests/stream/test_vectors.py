@@ -11,8 +11,8 @@ from ringback.clock import Clock
 from ringback.decisions import Decision
 from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, Item, encode
 from scoring.features import DAY, FEATURES, feature_hash
-from scoring.replay import FORGET_AFTER_SECONDS, number_of, served
-from scoring.rows import prefix_rows
+from scoring.data.replay import FORGET_AFTER_SECONDS, number_of, served
+from scoring.data.rows import prefix_rows
 from stream.partition import Partition
 from tests.stream import shop
 from tests.stream.shop import NOON, Even, HeldStates, added, event, feed, held, partition

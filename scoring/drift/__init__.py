@@ -1,0 +1,1 @@
+"""How far today is from what a model was trained on."""
