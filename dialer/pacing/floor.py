@@ -1,14 +1,9 @@
-"""Pacing: how many calls to start now. Pure: the time is passed in, so any simulator can drive a pacer.
+"""What a pacer sees and hears: the call floor at one moment, and what becomes of calls."""
 
-A pacer sees the floor at each decision and learns from what becomes of calls. `Progressive` needs to learn nothing: one
-line for each idle agent, so that nobody who answers has to wait (cf. "progressive dialling" in Ofcom's statements on
-persistent misuse, which abandons calls only when an agent leaves).
-"""
-
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Busy(StrEnum):
@@ -28,9 +23,8 @@ class Kind(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class BusyAgent:
-    """An agent who talks or wraps up, for so many seconds by now."""
+class BusyAgent(NamedTuple):
+    """An agent who talks or wraps up, for so many seconds by now. A plain ``("talking", 12.0)`` serves as well."""
 
     state: Busy
     seconds: float
@@ -46,10 +40,15 @@ class Floor:
     """
 
     idle: int
-    busy: Sequence[BusyAgent]
+    busy: Sequence[BusyAgent | tuple[str, float]]
     in_flight: Sequence[float]
     waiting: int
     free_lines: int
+
+    @property
+    def uncovered(self) -> int:
+        """How many idle agents have no call on the way; negative: so many calls more than idle agents."""
+        return self.idle - len(self.in_flight) - self.waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +85,15 @@ class WrapUpEnded:
 
 Event = Resolved | Connected | Abandoned | TalkEnded | WrapUpEnded
 
+Guard = Callable[[float, Floor], int]
+"""How many calls may be started at most, at a time and on a floor; see `dialer.abandonment`."""
 
-class Pacer(Protocol):
+
+class Pacing(Protocol):
     """Decides how many calls to start. ``now`` is in seconds of any steady clock."""
 
     def decide(self, now: float, floor: Floor) -> int:
         """How many calls to start now: 0 or more, never over ``floor.free_lines``."""
 
     def observe(self, event: Event) -> None:
-        """Learn from what happened."""
-
-
-class Progressive:
-    """One line for each idle agent, less those that calls in flight and answered calls have a claim on."""
-
-    def decide(self, now: float, floor: Floor) -> int:
-        """As many calls as there are idle agents without a call on the way."""
-        spare = floor.idle - len(floor.in_flight) - floor.waiting
-        return max(0, min(spare, floor.free_lines))
-
-    def observe(self, event: Event) -> None:
-        """Nothing to learn."""
+        """Learn from what happened. It happened at the ``now`` of the last decision, or just after it."""
