@@ -1,5 +1,6 @@
--- ARGV: 'acquire' (or keep) or 'release'; token; milliseconds. Returns 1 when the token holds the campaign afterwards.
-local what, token, ms = ARGV[1], ARGV[2], ARGV[3]
+-- ARGV: limits; 'acquire' (or keep) or 'release'; token; milliseconds. Returns 1 when the token holds the campaign
+-- afterwards.
+local what, token, ms = ARGV[2], ARGV[3], ARGV[4]
 local leader = P .. 'leader'
 local holder = redis.call('GET', leader)
 

@@ -1,5 +1,6 @@
--- ARGV: shopper, reason, time of the event, phone_ref or ''. Returns {JSON of the lead taken out, call to hang up}.
-local shopper, reason, at, phone = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+-- ARGV: limits, shopper, reason, time of the event, phone_ref or ''.
+-- Returns {body of the lead taken out, call to hang up}.
+local shopper, reason, at, phone = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if reason == 'bought' then
   local mark = 'ringback:bought:' .. shopper
@@ -16,6 +17,8 @@ if not held then return {'', ''} end
 local lead = load(held)
 if reason == 'opted_out' then redis.call('SADD', 'ringback:opted-out:phones', lead.phone) end
 
+-- Whoever asked to be called back looks at the cart meanwhile: that changes nothing.
+if reason == 'changed' and lead.promise then return {'', ''} end
 local after = tonumber(at) - lead.last
 if not (reason == 'opted_out' or (reason == 'bought' and after >= 0) or after > 0) then return {'', ''} end
 if lead.state == 'calling' then
@@ -24,5 +27,6 @@ if lead.state == 'calling' then
   redis.call('PUBLISH', P .. 'notices', lead.call)
   return {'', lead.call}
 end
+local body = body_of(held)
 finish(lead, reason)
-return {lead.json, ''}
+return {body, ''}

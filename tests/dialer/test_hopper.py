@@ -4,8 +4,8 @@ from itertools import count
 import pytest
 from redis.asyncio import Redis
 
-from dialer.compliance.attempts import Caps
 from dialer.hopper import Hopper, Offer, Refusal, Refused, Reserved, Settled, Withdrawn
+from dialer.limits import Limits
 from ringback.errors import Unavailable
 from ringback.records import Outcome
 from ringback.redis_client import connect
@@ -13,16 +13,25 @@ from ringback.settings import RedisSettings
 from tests.dialer.leads import NOON, lead
 
 TOKEN = "token-1"
+LEASE = 30.0
 
 
 @pytest.fixture
 async def leads(redis: Redis) -> Hopper:
-    held = Hopper(redis, "main", Caps(per_day=2, per_lead=2))
+    held = Hopper(redis, "main", Limits(caps=((86400.0, 2),), per_lead=2))
     assert await held.acquire_lease(TOKEN, 60)
     return held
 
 
-def refusal(result: Reserved | Refused) -> Refusal | None:
+async def reserve(
+    hopper: Hopper, call_id: str, now: float, token: str = TOKEN, agents: tuple[str, ...] = ()
+) -> Reserved | Refused | None:
+    """The lead that one call gets, or why the last one that was looked at was refused."""
+    rows = await hopper.reserve([call_id], now, token, LEASE, agents)
+    return rows[-1] if rows else None
+
+
+def refusal(result: Reserved | Refused | None) -> Refusal | None:
     return result.reason if isinstance(result, Refused) else None
 
 
@@ -46,7 +55,7 @@ async def test_a_lead_comes_back_as_it_was_offered(leads: Hopper) -> None:
 async def test_the_same_lead_is_taken_once(leads: Hopper) -> None:
     assert await leads.offer(lead(1), NOON) is Offer.QUEUED
     assert await leads.offer(lead(1), NOON) is Offer.REPEATED
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     await leads.settle("call-1", Outcome.CONNECTED, None)
     assert await leads.offer(lead(1), NOON) is Offer.REPEATED
     assert await leads.size() == 0
@@ -76,7 +85,7 @@ async def test_of_two_leads_of_a_shopper_the_newer_stays(leads: Hopper) -> None:
     assert await leads.offer(lead(1, lead_id="same age, worth less", priority=1), NOON) is Offer.ALREADY_QUEUED
     assert await leads.offer(lead(1, lead_id="newer", last_activity=NOON - 60, priority=1), NOON) is Offer.QUEUED
     assert [found.lead_id for found in await leads.candidates(NOON, 9)] == ["newer"]
-    await leads.reserve("newer", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     assert await leads.offer(lead(1, lead_id="newest", last_activity=NOON), NOON) is Offer.ALREADY_QUEUED
 
 
@@ -99,7 +108,7 @@ async def test_a_withdrawal_flags_the_call_and_tells_at_once(leads: Hopper) -> N
     await leads.offer(lead(1), NOON)
     notices = leads.notices()
     next_notice = asyncio.ensure_future(anext(notices))
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     await leads.launch("call-1", NOON, TOKEN)
     async with asyncio.timeout(10):
         while not next_notice.done():
@@ -115,8 +124,8 @@ async def test_a_withdrawal_flags_the_call_and_tells_at_once(leads: Hopper) -> N
 
 async def test_a_reservation_needs_the_lease(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    assert refusal(await leads.reserve("lead-1", "call-1", NOON, "other")) is Refusal.NOT_LEADER
-    assert isinstance(await leads.reserve("lead-1", "call-1", NOON, TOKEN), Reserved)
+    assert refusal(await reserve(leads, "call-1", NOON, "other")) is Refusal.NOT_LEADER
+    assert isinstance(await reserve(leads, "call-1", NOON, TOKEN), Reserved)
     await leads.release_lease(TOKEN)
     assert await leads.acquire_lease("other", 60)
     assert await leads.launch("call-1", NOON, TOKEN) is Refusal.NOT_LEADER
@@ -134,16 +143,15 @@ async def test_one_dialer_holds_the_campaign(leads: Hopper) -> None:
 
 async def test_reserve_again_gives_the_same_answer(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    first = await leads.reserve("lead-1", "call-1", NOON, TOKEN)
-    assert await leads.reserve("lead-1", "call-1", NOON, TOKEN) == first == Reserved(lead(1), "call-1", 1)
-    assert refusal(await leads.reserve("lead-1", "call-2", NOON, TOKEN)) is Refusal.GONE
-    assert refusal(await leads.reserve("no such lead", "call-2", NOON, TOKEN)) is Refusal.GONE
+    first = await reserve(leads, "call-1", NOON, TOKEN)
+    assert await reserve(leads, "call-1", NOON, TOKEN) == first == Reserved(lead(1), "call-1", 1)
+    assert await reserve(leads, "call-2", NOON, TOKEN) is None
 
 
 async def test_a_lead_is_not_called_outside_its_window(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    assert refusal(await leads.reserve("lead-1", "call-1", NOON - 1, TOKEN)) is Refusal.TOO_EARLY
-    assert refusal(await leads.reserve("lead-1", "call-1", NOON + 3600, TOKEN)) is Refusal.EXPIRED
+    assert await reserve(leads, "call-1", NOON - 1, TOKEN) is None
+    assert await reserve(leads, "call-1", NOON + 3600, TOKEN) is None
     assert await leads.expired() == [lead(1)]
 
 
@@ -163,15 +171,21 @@ async def test_rules_are_checked_again_when_a_lead_is_reserved(leads: Hopper, re
     await elsewhere.withdraw("shopper-1", "bought", NOON)
     await elsewhere.withdraw("shopper-2", "opted_out", NOON)
     await elsewhere.suppress(lead(3).phone_ref)
-    assert await leads.reserve("lead-1", "call-1", NOON, TOKEN) == Refused(Refusal.BOUGHT, lead(1))
-    assert await leads.reserve("lead-2", "call-1", NOON, TOKEN) == Refused(Refusal.OPTED_OUT, lead(2))
-    assert await leads.reserve("lead-3", "call-1", NOON, TOKEN) == Refused(Refusal.DO_NOT_CALL, lead(3))
+    refused = await leads.reserve(["call-1", "call-2"], NOON, TOKEN, LEASE)
+    assert sorted(refused, key=str) == sorted(
+        [
+            Refused(Refusal.BOUGHT, lead(1)),
+            Refused(Refusal.OPTED_OUT, lead(2)),
+            Refused(Refusal.DO_NOT_CALL, lead(3)),
+        ],
+        key=str,
+    )
     assert await leads.size() == 0
 
 
 async def test_a_purchase_between_reservation_and_launch_stops_the_call(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     await leads.withdraw("shopper-1", "bought", NOON)
     assert await leads.launch("call-1", NOON, TOKEN) is Refusal.BOUGHT
     assert await leads.unreserve("call-1", NOON) is Settled.FINISHED
@@ -181,14 +195,14 @@ async def test_a_lead_that_goes_back_has_the_rank_of_its_next_attempt(leads: Hop
     await leads.offer(lead(1, priority=30, retry_priorities=(15, 5)), NOON)
     await leads.offer(lead(2, priority=20), NOON)
     await leads.offer(lead(3, priority=10, retry_priorities=(5,)), NOON)
-    await leads.reserve("lead-1", "never placed", NOON, TOKEN)
+    await reserve(leads, "never placed", NOON, TOKEN)
     await leads.unreserve("never placed", NOON + 1)
     assert [found.lead_id for found in await leads.candidates(NOON + 1, 9)] == ["lead-1", "lead-2", "lead-3"]
-    await leads.reserve("lead-1", "call-1", NOON + 1, TOKEN)
+    await reserve(leads, "call-1", NOON + 1, TOKEN)
     assert await leads.settle("call-1", Outcome.NO_ANSWER, NOON + 2) is Settled.REQUEUED
     assert [found.lead_id for found in await leads.candidates(NOON + 2, 9)] == ["lead-2", "lead-1", "lead-3"]
     # Without ranks of its own an attempt keeps the one that the lead has.
-    await leads.reserve("lead-2", "call-2", NOON + 2, TOKEN)
+    await reserve(leads, "call-2", NOON + 2, TOKEN)
     await leads.settle("call-2", Outcome.BUSY, NOON + 3)
     assert [found.lead_id for found in await leads.candidates(NOON + 3, 9)] == ["lead-2", "lead-1", "lead-3"]
 
@@ -200,7 +214,7 @@ async def test_the_leads_that_may_be_called_by_then(leads: Hopper) -> None:
     assert [await leads.callable_by(NOON + later) for later in (-1, 0, 600, 3600)] == [0, 1, 2, 3]
     await leads.candidates(NOON, 1)
     assert await leads.callable_by(NOON) == 1
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     assert await leads.callable_by(NOON) == 0
 
 
@@ -208,15 +222,15 @@ async def test_nobody_gets_two_calls_at_once(leads: Hopper, redis: Redis) -> Non
     other = Hopper(redis, "other")
     assert await other.acquire_lease("other", 60)
     await leads.offer(lead(1), NOON)
-    await leads.offer(lead(2, phone=lead(1).phone), NOON)
+    await leads.offer(lead(2, phone=lead(1).phone, priority=1), NOON)
     await other.offer(lead(1), NOON)
-    assert isinstance(await leads.reserve("lead-1", "call-1", NOON, TOKEN), Reserved)
-    assert await leads.reserve("lead-2", "call-2", NOON, TOKEN) == Refused(Refusal.IN_CALL)
-    assert await other.reserve("lead-1", "call-3", NOON, "other") == Refused(Refusal.IN_CALL)
+    assert isinstance(await reserve(leads, "call-1", NOON, TOKEN), Reserved)
+    assert await reserve(leads, "call-2", NOON, TOKEN) == Refused(Refusal.IN_CALL)
+    assert await reserve(other, "call-3", NOON, "other") == Refused(Refusal.IN_CALL)
     assert await leads.candidates(NOON, 9) == []
     assert [found.lead_id for found in await leads.candidates(NOON + 60, 9)] == ["lead-2"]
     await leads.settle("call-1", Outcome.NO_ANSWER, None)
-    assert isinstance(await leads.reserve("lead-2", "call-2", NOON + 60, TOKEN), Reserved)
+    assert isinstance(await reserve(leads, "call-2", NOON + 60, TOKEN), Reserved)
 
 
 async def test_caps_hold(leads: Hopper) -> None:
@@ -224,22 +238,22 @@ async def test_caps_hold(leads: Hopper) -> None:
     await leads.offer(lead(1, callable_until=NOON + 30 * 3600), NOON)
     for minute in (0, 10):
         call = next(calls)
-        assert isinstance(await leads.reserve("lead-1", call, NOON + minute * 60, TOKEN), Reserved)
+        assert isinstance(await reserve(leads, call, NOON + minute * 60, TOKEN), Reserved)
         assert await leads.settle(call, Outcome.BUSY, NOON + minute * 60) is Settled.REQUEUED
     at = NOON + 1200
-    assert refusal(await leads.reserve("lead-1", next(calls), at, TOKEN)) is Refusal.LEAD_CAP
+    assert refusal(await reserve(leads, next(calls), at, TOKEN)) is Refusal.LEAD_CAP
     same_number = {"phone": lead(1).phone, "callable_until": NOON + 24 * 3600}
     assert await leads.offer(lead(2, **same_number), at) is Offer.CAP
     assert await leads.offer(lead(2, **{**same_number, "callable_until": NOON + 26 * 3600}), at) is Offer.QUEUED
-    assert await leads.reserve("lead-2", next(calls), at, TOKEN) == Refused(Refusal.NUMBER_CAP)
+    assert await reserve(leads, next(calls), at, TOKEN) == Refused(Refusal.NUMBER_CAP)
     assert await leads.candidates(NOON + 24 * 3600 - 1, 9) == []
-    assert isinstance(await leads.reserve("lead-2", next(calls), NOON + 24 * 3600, TOKEN), Reserved)
+    assert isinstance(await reserve(leads, next(calls), NOON + 24 * 3600, TOKEN), Reserved)
 
 
 async def test_a_call_that_was_not_placed_counts_for_no_cap(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
     for n in range(5):
-        reserved = await leads.reserve("lead-1", f"call-{n}", NOON, TOKEN)
+        reserved = await reserve(leads, f"call-{n}", NOON, TOKEN)
         assert isinstance(reserved, Reserved)
         assert reserved.attempt == 1
         assert await leads.unreserve(f"call-{n}", NOON) is Settled.REQUEUED
@@ -247,7 +261,7 @@ async def test_a_call_that_was_not_placed_counts_for_no_cap(leads: Hopper) -> No
 
 async def test_a_call_is_settled_once(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     assert await leads.settle("call-1", Outcome.BUSY, NOON + 5) is Settled.REQUEUED
     assert await leads.settle("call-1", Outcome.BUSY, NOON + 5) is Settled.UNKNOWN
     assert await leads.candidates(NOON + 4, 9) == []
@@ -256,14 +270,14 @@ async def test_a_call_is_settled_once(leads: Hopper) -> None:
 
 async def test_a_retry_after_the_window_ends_the_lead(leads: Hopper) -> None:
     await leads.offer(lead(1), NOON)
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     assert await leads.settle("call-1", Outcome.BUSY, NOON + 3600) is Settled.FINISHED
 
 
 async def test_calls_in_progress_survive_a_restart(leads: Hopper, redis: Redis) -> None:
     for n in (1, 2):
         await leads.offer(lead(n), NOON)
-        await leads.reserve(f"lead-{n}", f"call-{n}", NOON + n, TOKEN)
+        await reserve(leads, f"call-{n}", NOON + n)
     await leads.launch("call-2", NOON, TOKEN)
     found = {call.call_id: call for call in await Hopper(redis, "main").in_progress()}
     assert found["call-1"].lead == lead(1)
@@ -274,7 +288,7 @@ async def test_calls_in_progress_survive_a_restart(leads: Hopper, redis: Redis) 
 async def test_no_phone_number_stands_in_a_key(leads: Hopper, redis: Redis) -> None:
     await leads.offer(lead(1), NOON)
     await leads.offer(lead(2), NOON)
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     await leads.withdraw("shopper-1", "opted_out", NOON)
     await leads.suppress(lead(1).phone_ref)
     keys = [key.decode() async for key in redis.scan_iter()]
@@ -285,7 +299,7 @@ async def test_no_phone_number_stands_in_a_key(leads: Hopper, redis: Redis) -> N
 
 async def test_no_personal_data_stays_behind_a_finished_lead(leads: Hopper, redis: Redis) -> None:
     await leads.offer(lead(1), NOON)
-    await leads.reserve("lead-1", "call-1", NOON, TOKEN)
+    await reserve(leads, "call-1", NOON, TOKEN)
     await leads.settle("call-1", Outcome.CONNECTED, None)
     tombstone = await redis.hgetall("ringback:campaign:main:lead:lead-1")
     assert tombstone[b"why"] == b"connected"
