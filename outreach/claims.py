@@ -36,6 +36,15 @@ class Standing(StrEnum):
     REFUSED = "refused"
 
 
+class Refusal(StrEnum):
+    """Why the gate refuses a message, besides the rules of `outreach.rules`: the answers of ``lua/claim.lua``."""
+
+    OPTED_OUT = "opted_out"
+    DO_NOT_CALL = "do_not_call"
+    BOUGHT = "bought"
+    NUMBER_CAP = "number_cap"
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """How a message stands since ``time``. ``reported``: a contact event has told so before."""

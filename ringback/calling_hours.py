@@ -1,4 +1,4 @@
-"""When people of a country may be called."""
+"""When people of a country may be called, within what the law allows there (`dialer.compliance`)."""
 
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -29,7 +29,7 @@ class Hours(Section):
         return names
 
 
-# The strictest of the hours below that hold in all states or the whole country; sources in docs/architecture.md.
+# Within the law's, which docs/compliance.md lists, and the hours that most shops would choose.
 DEFAULT_HOURS: dict[str, Hours] = {
     "US": Hours(
         open="09:00",
@@ -51,4 +51,7 @@ DEFAULT_HOURS: dict[str, Hours] = {
     "GB": Hours(open="09:00", close="20:00", timezones=("Europe/London",)),
     "FR": Hours(open="14:00", close="20:00", days=(0, 1, 2, 3, 4), timezones=("Europe/Paris",)),
     "DE": Hours(open="09:00", close="20:00", timezones=("Europe/Berlin",)),
+    "ES": Hours(open="10:00", close="20:00", days=(0, 1, 2, 3, 4), timezones=("Europe/Madrid", "Atlantic/Canary")),
+    "IT": Hours(open="10:00", close="19:00", timezones=("Europe/Rome",)),
+    "NL": Hours(open="10:00", close="20:00", days=(0, 1, 2, 3, 4), timezones=("Europe/Amsterdam",)),
 }

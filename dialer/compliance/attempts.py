@@ -1,42 +1,64 @@
 """How often one person may be called, and when again.
 
-Sources: Florida Stat. 501.616(6)(b) and the Oklahoma Telephone Solicitation Act (three calls in 24 hours on one
-subject: the strictest in the US, taken everywhere); Ofcom, persistent misuse statement of 2016 (no further call for 72
-hours after an abandoned one); France, Code de la consommation D223-9 (60 days after a refusal).
+The numbers are data: `dialer.compliance.book` and the settings; of several the strictest holds.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from dialer.compliance.book import Book, SpacingRule, book
 from ringback.compliance_settings import ComplianceSettings
-from ringback.records import Outcome
 
-# A call that died in the network did not disturb anybody: it is tried again sooner, if no later than an unanswered one.
-NETWORK_RETRY_SECONDS = 300.0
+DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
-    """How often one may be called: calls to a number within any 24 hours, calls about one lead."""
+class Cap:
+    """At most ``calls`` to one person, and to one number, in any ``seconds``."""
 
-    per_day: int = 3
-    per_lead: int = 2
-
-    @classmethod
-    def of(cls, settings: ComplianceSettings) -> "Caps":
-        """The caps that are set."""
-        return cls(settings.max_attempts_per_day, settings.max_attempts_per_lead)
+    id: str
+    source: str
+    seconds: float
+    calls: int
+    verified: bool = True
 
 
-def retry_at(outcome: Outcome, now: float, settings: ComplianceSettings) -> float | None:
-    """When a lead may be called again after a call that ended so; None: never.
+def caps(codes: Iterable[str], settings: ComplianceSettings, now: float, rules: Book) -> list[Cap]:
+    """The caps of some jurisdictions that hold at a time, and those that are set."""
+    own = (
+        ("max_attempts_per_day", DAY, settings.max_attempts_per_day),
+        ("max_attempts_per_week", 7 * DAY, settings.max_attempts_per_week),
+        ("max_attempts_per_month", 30 * DAY, settings.max_attempts_per_month),
+    )
+    return [
+        *(Cap(f"compliance.{name}", "setting", seconds, calls) for name, seconds, calls in own),
+        *(
+            Cap(rule.id, rule.source, rule.seconds, rule.calls, rule.verified)
+            for one in rules.of(codes)
+            for rule in one.cap
+            if rule.in_force_somewhere(now)
+        ),
+    ]
 
-    Whoever answered, declined or hung up has decided. After an abandoned call there is a lockout of 72 hours, which
-    outlives any lead. Where the outcome is unknown a phone may have been answered.
+
+def strictest(found: Iterable[Cap]) -> tuple[tuple[float, int], ...]:
+    """The (seconds, calls) pairs that caps come to: `ringback.decisions.Lead.caps`."""
+    least: dict[float, int] = {}
+    for cap in found:
+        least[cap.seconds] = min(cap.calls, least.get(cap.seconds, cap.calls))
+    return tuple(sorted(least.items()))
+
+
+def spacings(codes: Iterable[str], now: float, rules: Book) -> list[SpacingRule]:
+    """What holds at a time in some jurisdictions for the time after a call."""
+    return [rule for one in rules.of(codes) for rule in one.spacing if rule.in_force_somewhere(now)]
+
+
+def spacing(outcome: str, jurisdiction: str, now: float) -> float | None:
+    """For how many seconds after a call that ended so nobody may call the number or the person; None: no rule.
+
+    ``outcome`` is one of `ringback.records.Outcome`, or ``refused``: the shopper said no to an offer, which an agent
+    reports as not interested. ``jurisdiction`` is a country or a state (``US-FL``), whose country's rules hold too.
     """
-    match outcome:
-        case Outcome.BUSY | Outcome.NO_ANSWER:
-            return now + settings.retry_after
-        case Outcome.CONGESTION | Outcome.FAILED:
-            return now + min(NETWORK_RETRY_SECONDS, settings.retry_after)
-        case _:
-            return None
+    codes = (jurisdiction.partition("-")[0], jurisdiction)
+    return max((rule.seconds for rule in spacings(codes, now, book()) if rule.after == outcome), default=None)

@@ -7,7 +7,7 @@
 --   sent, failed, refused   what became of it, for good
 --
 -- Read here, kept by the hopper's scripts (dialer/lua):
---   ringback:opted-out:shoppers, ringback:opted-out:phones, ringback:do-not-call   sets
+--   ringback:opted-out:shoppers, ringback:opted-out:phones, ringback:do-not-call, ringback:do-not-call:national   sets
 --   ringback:bought:<shopper>                                                      time of the last purchase
 -- Kept here:
 --   ringback:message:<id>            hash: standing, claimant, detail, time, reported
@@ -41,7 +41,10 @@ if redis.call('SISMEMBER', 'ringback:opted-out:shoppers', shopper) == 1
   or redis.call('SISMEMBER', 'ringback:opted-out:phones', phone) == 1 then
   return stand('refused', 'opted_out')
 end
-if redis.call('SISMEMBER', 'ringback:do-not-call', phone) == 1 then return stand('refused', 'do_not_call') end
+if redis.call('SISMEMBER', 'ringback:do-not-call', phone) == 1
+  or redis.call('SISMEMBER', 'ringback:do-not-call:national', phone) == 1 then
+  return stand('refused', 'do_not_call')
+end
 local bought = redis.call('GET', 'ringback:bought:' .. shopper)
 if bought and tonumber(bought) >= last then return stand('refused', 'bought') end
 if rule ~= '' then return stand('refused', rule) end

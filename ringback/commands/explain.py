@@ -1,4 +1,4 @@
-"""The command that says why a cart got its score, and what an agent would read about it."""
+"""The command that says why: why a cart got its score, and why a person may or may not be called."""
 # ruff: noqa: PLC0415 - so `ringback --help` need not load LightGBM
 
 from collections.abc import Callable, Iterable, Sequence
@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ringback.commands.explain_call import explain_call
 from ringback.commands.reading import usable
-from ringback.options import AsJson, File, Format, Set, fail, settings_of
+from ringback.options import AsJson, Format, Redis, Set, fail, settings_of
 from ringback.records import Record
+from ringback.settings import Settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,19 +36,49 @@ class Explained(Record, frozen=True, kw_only=True):
 
 @app.command()
 def explain(
-    file: File,
+    *,
+    target: Annotated[str, typer.Argument(metavar="FILE|PHONE|CART", help="A log; a number; the cart of a lead.")],
     cart: Annotated[list[str] | None, typer.Option(help="Only this cart; may be repeated.")] = None,
     format_: Format = "jsonl",
     model: Annotated[Path | None, typer.Option(help="Model folder; none: the one that the stream would use.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many carts, those worth most first.")] = 3,
+    at: Annotated[
+        str | None, typer.Option(metavar="TIME", help="When a call would be made: 2026-11-27T10:00-05:00; else now.")
+    ] = None,
     as_json: AsJson = False,
     set_: Set = None,
+    redis: Redis = None,
 ) -> None:
-    """Say why the open carts of a log get their scores, and what an agent would read about them.
+    """Of a log: why its open carts get their scores, and what an agent would read about them.
+
+    Of a phone number or a cart: whether a call may be made, and what each rule says about it.
 
     Example: ringback explain events.jsonl --cart c-1017
+
+    Example: ringback explain +12125550123 --at 2026-11-27T10:00-05:00
     """
-    settings = settings_of(set_)
+    settings = settings_of(set_, redis__url=redis)
+    file = Path(target)
+    if file.is_file():
+        if at is not None:
+            fail(f"--at {at}: only of a phone number or a cart; {file} is a log")
+        _explain_scores(file, cart, format_, model, top, settings, as_json=as_json)
+    elif cart or model is not None:
+        fail(f"{file}: no such file; --cart and --model are of a log")
+    else:
+        explain_call(target, at, settings, as_json=as_json)
+
+
+def _explain_scores(
+    file: Path,
+    cart: list[str] | None,
+    format_: str,
+    model: Path | None,
+    top: int,
+    settings: Settings,
+    *,
+    as_json: bool,
+) -> None:
     from heapq import nlargest
 
     import msgspec

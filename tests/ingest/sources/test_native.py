@@ -70,7 +70,7 @@ IDENTIFIED = CartEvent(
         phone="+12025550143",
         country="US",
         timezone="America/New_York",
-        consent=Consent(voice=True, sms=False),
+        consent=Consent(voice=True, sms=False, evidence="checkbox in the checkout"),
     ),
     refs=Refs(customer="90210", email="jo.sample@example.com", phone="+12025550143", cart="cart-77"),
 )

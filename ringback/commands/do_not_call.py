@@ -1,0 +1,64 @@
+"""The command that loads do-not-call lists."""
+# ruff: noqa: PLC0415 - so `ringback --help` need not load Redis
+
+import asyncio
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ringback.options import Redis, Set, fail, settings_of
+from ringback.settings import Settings
+
+app = typer.Typer()
+
+
+@app.command("do-not-call")
+def do_not_call(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Phone numbers, one a line.")],
+    national: Annotated[
+        bool, typer.Option("--national", help="The country's list: it takes the place of the one before.")
+    ] = False,
+    country: Annotated[
+        str | None, typer.Option(metavar="US", help="Of numbers without a plus, and of a national list.")
+    ] = None,
+    set_: Set = None,
+    redis: Redis = None,
+) -> None:
+    """Keep numbers from being called or written to: the own list grows, a national list is replaced.
+
+    Example: ringback do-not-call registry-212.txt --national --country US
+    """
+    settings = settings_of(set_, redis__url=redis)
+    if country is not None and not re.fullmatch("[A-Z]{2}", country):
+        fail(f"--country {country}: expected an ISO 3166 code such as US")
+    if national and country is None:
+        fail("--national needs the --country whose list it is")
+    from dialer.do_not_call import numbers
+
+    try:
+        listed = list(numbers(file.read_text().splitlines(), country))
+    except UnicodeDecodeError:
+        fail(f"{file} is no text")
+    if not listed:
+        fail(f"{file}: there is no number in it")
+    count = asyncio.run(_load(listed, country if national else None, settings))
+    typer.echo(
+        f"{count:,} numbers are on the list of {country}" if national else f"{count:,} numbers are new on the list"
+    )
+
+
+async def _load(listed: Sequence[str], national: str | None, settings: Settings) -> int:
+    from dialer.do_not_call import add_to_own, replace_national
+    from ringback.redis_client import connect
+
+    key = settings.privacy.phone_key.get_secret_value()
+    redis = connect(settings.redis)
+    try:
+        if national is None:
+            return await add_to_own(redis, listed, key)
+        return await replace_national(redis, national, listed, key, settings.simulation.clock().now())
+    finally:
+        await redis.aclose()
