@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .tools
+# Processes that run tests at once; 0 runs them in one that a debugger can be used in.
+WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -16,7 +18,7 @@ demo: $(VENV)/.demo ## The whole path on this machine, simulated: make demo ARGS
 
 test: $(VENV)/.dev $(TOOLS)/.ready ## All tests, with the real servers where they can be installed
 	$(BIN)/python -m tests.servers.install
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff format --check .
