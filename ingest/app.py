@@ -76,6 +76,9 @@ class _Door:
         self._wall = wall
         self._room = Room(MOST_BODIES_BYTES)
         self._under_way = 0
+        for endpoint in endpoints.values():
+            if endpoint.secrets.live():
+                metrics.expect(endpoint.shop.platform)
 
     async def events(self, request: Request) -> Response:
         return await self._answer(request, DEFAULT)
@@ -88,7 +91,8 @@ class _Door:
         secrets = endpoint.secrets.live() if endpoint else ()
         if endpoint is None or not secrets:
             return _error(404, "no such shop, or its endpoint is off: it has no secrets")
-        started = time.perf_counter()
+        platform, started = endpoint.shop.platform, time.perf_counter()
+        outcome = IngestOutcome.FAILED
         self._under_way += 1
         try:
             if self._under_way > MOST_REQUESTS or self._room.is_full:
@@ -97,8 +101,8 @@ class _Door:
                 response, outcome = await self._take(request, endpoint, secrets)
         finally:
             self._under_way -= 1
-        self._metrics.duration.observe(time.perf_counter() - started)
-        self._metrics.requests.labels(outcome.value).inc()
+            self._metrics.duration.labels(platform).observe(time.perf_counter() - started)
+            self._metrics.requests.labels(platform, outcome.value).inc()
         return response
 
     async def _take(self, request: Request, endpoint: Endpoint, secrets: tuple[bytes, ...]) -> _Answer:

@@ -174,15 +174,16 @@ class Delivery:
             return self._admit(_decode(record))
         except msgspec.MsgspecError as error:
             unreadable = BadEvent(DeadLetterReason.UNEXPECTED, f"a spooled request can't be read: {error}")
-            return Admitted(Shop("ingest", "spool"), [Refused(unreadable, record)], 0.0)
+            return Admitted(Shop("ingest", "spool"), [Refused(unreadable, record)], 0.0, 0.0)
 
     def _admit(self, arrival: Arrival) -> Admitted:
         endpoint = self._endpoints.get(f"{arrival.platform}:{arrival.name}")
         if endpoint is None:  # it was spooled before its shop was taken out of the settings
             gone = BadEvent(DeadLetterReason.UNEXPECTED, f"no shop {arrival.platform}:{arrival.name} in the settings")
             shop = Shop(arrival.platform, arrival.name)
-            return Admitted(shop, [Refused(gone, arrival.body)], arrival.received_wall)
-        return Admitted(endpoint.shop, self._understand(arrival, endpoint), arrival.received_wall)
+            return Admitted(shop, [Refused(gone, arrival.body)], arrival.received_wall, arrival.received)
+        parsed = self._understand(arrival, endpoint)
+        return Admitted(endpoint.shop, parsed, arrival.received_wall, arrival.received)
 
     def _understand(self, arrival: Arrival, endpoint: Endpoint) -> Parsed:
         if "content-encoding" in arrival.headers:
@@ -214,6 +215,9 @@ class Delivery:
         for one in admitted.parsed:
             if isinstance(one, Refused):
                 self._metrics.dead_letters.labels(one.error.reason).inc()
+            elif not one.replay:
+                age = admitted.received - one.time
+                self._metrics.event_age.labels(admitted.shop.platform).observe(max(0.0, age))
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -32,11 +32,12 @@ STOPS = frozenset({EventKind.ORDER_COMPLETED, EventKind.OPTED_OUT, EventKind.ERA
 
 
 class Admitted(NamedTuple):
-    """What one authentic request holds. ``received_wall`` is when it came, wall seconds."""
+    """What one authentic request holds. ``received_wall`` and ``received`` are when it came, wall and business time."""
 
     shop: Shop
     parsed: Parsed
     received_wall: float
+    received: float
 
 
 class Taken(NamedTuple):

@@ -21,6 +21,7 @@ from ingest.registry import Registry
 from ingest.shops import DEFAULT, endpoints
 from ingest.sources import SOURCES
 from ingest.spool import Spool
+from ringback import loop_lag
 from ringback.admin import AdminServer
 from ringback.errors import SettingsError
 from ringback.metrics import IngestMetrics
@@ -82,7 +83,7 @@ async def run(settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop)
-        for work in (publisher.connect(), intake.run(), delivery.drain()):
+        for work in (publisher.connect(), intake.run(), delivery.drain(), loop_lag.watch(metrics.loop_lag)):
             await stack.enter_async_context(_beside(work, stop))
         # What was loaded stays: collecting garbage among it again and again would only make requests wait.
         gc.collect()

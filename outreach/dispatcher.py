@@ -9,20 +9,27 @@ import contextlib
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from outreach.backlog import Backlog, Entry
+from outreach.claims import Refusal
 from outreach.courier import Courier, Link
+from outreach.rules import Rule
 from ringback import kafka
 from ringback.clock import Clock
+from ringback.decide_settings import CostSettings
 from ringback.decisions import Message
 from ringback.errors import Unavailable
+from ringback.metric_labels import MessageChannel, Server
 from ringback.metrics import OutreachMetrics
-from ringback.records import ContactEvent, Topic, decoder, encode
+from ringback.records import Channel, ContactEvent, ContactKind, Topic, decoder, encode
 from ringback.settings import KafkaSettings
+from ringback.spend import Spend
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +53,9 @@ def backoff(failures: int) -> float:
 class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no types
     """One consumer of the outbox; `run` it once."""
 
-    def __init__(self, settings: KafkaSettings, clock: Clock, courier: Courier, metrics: OutreachMetrics) -> None:
+    def __init__(
+        self, settings: KafkaSettings, clock: Clock, courier: Courier, metrics: OutreachMetrics, costs: CostSettings
+    ) -> None:
         self.kafka = Link("Kafka")
         self.last_turn = time.monotonic()
         self.assigned = False
@@ -54,6 +63,7 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._clock = clock
         self._courier = courier
         self._metrics = metrics
+        self._spend = Spend(metrics.spend, costs, (Channel.SMS, Channel.CHAT))
         self._backlog = Backlog()
         self._flight: set[asyncio.Task[None]] = set()
         self._finished: list[tuple[Entry, ContactEvent | None]] = []
@@ -62,6 +72,15 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         self._flushing = asyncio.Lock()
         self._producer: AIOKafkaProducer | None = None
         self._consumer: AIOKafkaConsumer | None = None
+        for channel, rule in product(MessageChannel, (*Refusal, *Rule)):
+            metrics.blocked.labels(channel.value, rule.value)
+        metrics.waiting.set_function(lambda: len(self._backlog))
+        for server, link in (
+            (Server.KAFKA, self.kafka),
+            (Server.REDIS, courier.redis),
+            (Server.PROVIDER, courier.provider),
+        ):
+            metrics.up.labels(server.value).set_function(partial(getattr, link, "up"))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Dispatch until ``stop`` is set; what is being sent is sent and reported first.
@@ -163,6 +182,7 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             await _set_within(self._news, min(TURN_SECONDS, max(0.0, until_due)) if has_room else TURN_SECONDS)
 
     async def _attempt(self, entry: Entry) -> None:
+        began = time.monotonic()
         try:
             event = await self._courier.attempt(entry.message, entry.claimant)
         except Unavailable:
@@ -172,6 +192,7 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
             await asyncio.sleep(RETRY_SECONDS)
             self._backlog.put(entry, self._clock.now() + wait)
         else:
+            self._metrics.send_time.labels(entry.message.channel.value).observe(time.monotonic() - began)
             self._finished.append((entry, event))
             self._results.set()
 
@@ -200,11 +221,18 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
                 del self._finished[: len(batch)]
                 for entry, _ in batch:
                     self._backlog.finish(entry)
-                for _, event in events:
-                    self._metrics.messages.labels(event.channel.value, event.kind.value).inc()
+                for entry, event in events:
+                    self._count(entry.message, event)
                 if events:
                     await self._courier.reported(list(told))
             await self._commit()
+
+    def _count(self, message: Message, event: ContactEvent) -> None:
+        self._metrics.messages.labels(event.channel.value, event.kind.value).inc()
+        if event.kind is ContactKind.SENT:
+            self._spend.add(event.channel, message.currency)
+        elif event.kind is ContactKind.REFUSED:
+            self._metrics.blocked.labels(event.channel.value, event.detail or "").inc()
 
     async def _publish(self, events: Sequence[tuple[Entry, ContactEvent]]) -> None:
         while events:

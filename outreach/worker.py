@@ -8,6 +8,7 @@ from outreach.claims import Claims
 from outreach.courier import Courier
 from outreach.dispatcher import Dispatcher
 from outreach.providers import HttpProvider
+from ringback import loop_lag
 from ringback.admin import AdminServer
 from ringback.errors import SettingsError
 from ringback.metrics import OutreachMetrics
@@ -38,7 +39,7 @@ async def run(settings: Settings) -> None:
         shop_name=ours.shop_name,
         simulated=settings.simulation.enabled,
     )
-    dispatcher = Dispatcher(settings.kafka, clock, courier, metrics)
+    dispatcher = Dispatcher(settings.kafka, clock, courier, metrics, settings.decide.cost)
     stop = asyncio.Event()
 
     def turns() -> bool:
@@ -59,9 +60,11 @@ async def run(settings: Settings) -> None:
         admin.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        watching = asyncio.create_task(loop_lag.watch(metrics.loop_lag))
         try:
             await dispatcher.run(stop)
         finally:
+            watching.cancel()
             admin.stop()
     finally:
         await provider.close()

@@ -63,14 +63,24 @@ def _handler(registry: CollectorRegistry, health: Mapping[str, Checks]) -> type[
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
             if path == "/metrics":
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-                self._answer(200, content_type, encode(registry))
+                self._metrics()
             elif path in health:
                 results = {name: check() for name, check in health[path].items()}
                 body = json.dumps({"ok": all(results.values()), "checks": results}).encode()
                 self._answer(200 if all(results.values()) else 503, "application/json", body)
             else:
                 self._answer(404, "text/plain", b"/metrics, /livez or /readyz\n")
+
+        def _metrics(self) -> None:
+            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+            try:
+                page = encode(registry)
+            except Exception:
+                # A gauge that asks for its value met what it did not expect; health must not depend on it.
+                log.exception("the metrics can't be told")
+                self._answer(500, "text/plain", b"a metric can't be read: see the log\n")
+            else:
+                self._answer(200, content_type, page)
 
         def _answer(self, status: int, content_type: str, body: bytes) -> None:
             # Who asked may have gone, above all when this process slept.

@@ -17,6 +17,7 @@ PASSIVE = INTERNAL_KINDS | {
     EventKind.CONSENT_CHANGED,
     EventKind.ERASED,
     EventKind.DATA_REQUESTED,
+    EventKind.RATED,
 }
 
 

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ringback import __version__
-from ringback.commands import data, drift, explain, judge, model, registry, uplift
+from ringback.commands import (
+    calls,
+    data,
+    do_not_call,
+    drift,
+    explain,
+    judge,
+    metrics,
+    model,
+    registry,
+    simulate,
+    uplift,
+)
 from ringback.options import (
     AdminPort,
     AsJson,
@@ -276,6 +288,6 @@ def version() -> None:
     typer.echo(f"ringback {__version__} on Python {sys.version.partition(' ')[0]}")
 
 
-for _part in (data, drift, explain, judge, model, registry, uplift):
+for _part in (calls, data, do_not_call, drift, explain, judge, metrics, model, registry, simulate, uplift):
     app.registered_commands += _part.app.registered_commands
     app.registered_groups += _part.app.registered_groups

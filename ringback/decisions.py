@@ -101,7 +101,8 @@ class Lead(Record, frozen=True, kw_only=True):
     ``retry_priorities`` are those of the second attempt and the following ones. ``phone`` is E.164; ``phone_ref`` its
     keyed hash, used wherever a number must not appear. ``reasons`` are sentences on why this cart; ``talking_points``
     answer the likely objections. ``caps`` are (seconds, calls) pairs: at most so many calls to one person and to one
-    number within so many seconds, by the rules that hold for the shopper (`dialer.compliance`).
+    number within so many seconds, by the rules that hold for the shopper (`dialer.compliance`). ``agent`` is set
+    when it is a callback that this agent promised; ``consent_evidence`` and ``consent_captured`` are of `Consent`.
     """
 
     lead_id: str
@@ -124,7 +125,12 @@ class Lead(Record, frozen=True, kw_only=True):
     reasons: tuple[str, ...] = ()
     talking_points: tuple[str, ...] = ()
     retry_priorities: tuple[int, ...] = ()
+    agent: str | None = None
+    consent_evidence: str | None = None
+    consent_captured: float | None = None
     caps: tuple[tuple[float, int], ...] = ()
+    jurisdictions: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
 
 
 class Message(Record, frozen=True, kw_only=True):

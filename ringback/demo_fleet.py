@@ -91,6 +91,7 @@ def environment(
         "RINGBACK_PRIVACY__PHONE_KEY": secrets.token_hex(16),
         "RINGBACK_STREAM__DATA_DIR": str(folder / "stream"),
         "RINGBACK_SIMULATION__ENABLED": "true",
+        "RINGBACK_SIMULATION__ANY_HOUR": "true",
         "RINGBACK_SIMULATION__ORIGIN": repr(OPENING.timestamp()),
         "RINGBACK_SIMULATION__WALL_ORIGIN": repr(addresses.wall_origin),
         "RINGBACK_SIMULATION__SPEED": repr(speed),

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ringback.metrics import NeverEvent
-from ringback.money import show
+from ringback.money import exponent, show
 from ringback.privacy import redact
 from ringback.scrape import Samples
 
 LATENCIES = ("event_to_score", "due_to_decision", "decision_to_originate")
-REVENUE = "ringback_revenue_recovered_minor_units_total"
+REVENUE, RETURNED = "ringback_revenue_recovered_total", "ringback_revenue_returned_total"
 EVENTS_TAKEN = (
     "ringback_stream_events_total",
     "ringback_stream_repeated_events_total",
@@ -43,10 +43,21 @@ def build(samples: Samples, found: Mapping[NeverEvent, int]) -> dict[str, Any]:
 def revenue(samples: Samples) -> dict[str, dict[str, str]]:
     """Recovered revenue as decimal text, by currency and channel."""
     sums: dict[str, dict[str, str]] = {}
-    for (currency, channel), minor in samples.by_two(REVENUE, "currency", "channel").items():
-        amount, _, _ = show(round(minor), currency).replace(",", "").partition(" ")
+    for (currency, channel), minor in recovered(samples).items():
+        amount, _, _ = show(minor, currency).replace(",", "").partition(" ")
         sums.setdefault(currency, {})[channel] = amount
     return sums
+
+
+def recovered(samples: Samples) -> dict[tuple[str, str], int]:
+    """What contacts won less what was given back of it, in minor units, by currency and channel; without zeros."""
+    returned = samples.by_two(RETURNED, "currency", "channel")
+    won = samples.by_two(REVENUE, "currency", "channel")
+    left = {
+        (currency, channel): round((amount - returned.get((currency, channel), 0.0)) * 10 ** exponent(currency))
+        for (currency, channel), amount in won.items()
+    }
+    return {key: minor for key, minor in left.items() if minor}
 
 
 def write(report: Mapping[str, Any], file: Path) -> None:

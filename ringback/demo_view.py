@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ringback.decisions import Route
-from ringback.demo_report import REVENUE
+from ringback.demo_report import recovered
 from ringback.lift import FEWEST_SHOPPERS, lift
 from ringback.metrics import AgentState, CallState, NeverEvent
 from ringback.money import show
@@ -168,15 +168,16 @@ def _call_rows(samples: Samples) -> list[tuple[str, str]]:
             for outcome in Outcome
             if ended.get(outcome.value)
         ),
-        ("abandoned calls", f"{samples.value('ringback_abandoned_call_ratio'):.1%}"),
+        ("abandoned calls", f"{samples.value('ringback_abandoned_call_ratio', window='today'):.1%}"),
         ("agent p50 / p99", _brief(samples, "answer_to_agent")),
     ]
 
 
 def _money_rows(samples: Samples) -> list[tuple[str, str]]:
     agents = samples.by("ringback_agents", "state")
-    staffed = samples.value("ringback_agent_staffed_seconds_total")
-    busy = samples.value("ringback_agent_busy_seconds_total")
+    spent = samples.by("ringback_agent_seconds_total", "state")
+    staffed = sum(seconds for state, seconds in spent.items() if state != AgentState.PAUSED)
+    busy = staffed - spent.get(AgentState.IDLE, 0.0)
     won = samples.by("ringback_conversions_total", "channel")
     return [
         *((state.value.replace("_", " "), f"{agents.get(state.value, 0):.0f}") for state in AgentState),
@@ -219,11 +220,11 @@ def _counts(values: Mapping[str, float]) -> str:
 
 def _amounts(samples: Samples, channel: Channel | None) -> str:
     """Recovered revenue, of one channel or of all, by currency."""
-    sums: dict[str, float] = {}
-    for (currency, won_by), minor in samples.by_two(REVENUE, "currency", "channel").items():
+    sums: dict[str, int] = {}
+    for (currency, won_by), minor in recovered(samples).items():
         if channel is None or won_by == channel.value:
             sums[currency] = sums.get(currency, 0) + minor
-    return ", ".join(show(round(minor), currency) for currency, minor in sums.items() if minor) or "0"
+    return ", ".join(show(minor, currency) for currency, minor in sums.items() if minor) or "0"
 
 
 def _lift(samples: Samples) -> str:

@@ -1,6 +1,7 @@
 """``ringback doctor``: looks at everything that Ringback needs, one finding each, and says what to do."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable
 
@@ -30,7 +31,8 @@ class Finding(Record, frozen=True, kw_only=True):
 
 async def examine(settings: Settings, model_version: Callable[[ScoringSettings], str]) -> list[Finding]:
     """Look at everything. ``model_version`` loads the model that these settings name, or raises `RingbackError`."""
-    servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), _asterisk(settings.ami))
+    pbxs = [_asterisk(name, place) for name, place in settings.ami.each().items()]
+    servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), *pbxs)
     found = [finding for group in servers for finding in group]
     return [*found, _model(settings, model_version), *secrets(settings), *shops(settings.ingest)]
 
@@ -52,7 +54,7 @@ def _topic(topic: Topic, found: int | None, settings: KafkaSettings) -> Finding:
     check = f"topic {topic}"
     if found is None:
         return Finding(check=check, ok=True, seen=f"not there yet; created with {wanted} partitions at the first start")
-    if found != wanted:
+    if not kafka.fits(topic, found, settings):
         wrong = kafka.partition_mismatch(topic, found, wanted)
         return Finding(check=check, ok=False, seen=f"{found} partitions", do=wrong)
     return Finding(check=check, ok=True, seen=f"{found} partitions")
@@ -83,24 +85,31 @@ def clock_skew(theirs: float, asked: float, answered: float) -> Finding:
     return Finding(check="clock", ok=True, seen=seen)
 
 
-async def _asterisk(settings: AmiSettings) -> list[Finding]:
+async def _asterisk(name: str, settings: AmiSettings) -> list[Finding]:
+    check = name if name == "asterisk" else f"asterisk {name}"
     where = f"{settings.host}:{settings.port}"
     try:
         banner, answer = await asyncio.wait_for(_ami_login(settings), PATIENCE)
+    except SettingsError as error:
+        return [Finding(check=check, ok=False, seen=str(error), do="set ami.ca to the certificate of its authority")]
+    except ssl.SSLError as error:
+        do = "set ami.ca to what signs its certificate, ami.host to a name in it, ami.port to tlsbindaddr's"
+        return [Finding(check=check, ok=False, seen=f"no TLS with {where}: {error}", do=do)]
     except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         seen = f"no answer from {where}: {error or 'timed out'}"
-        return [Finding(check="asterisk", ok=False, seen=seen, do="start Asterisk, or set ami.host and ami.port")]
+        do = "start Asterisk, or set ami.host and ami.port (ami.servers)"
+        return [Finding(check=check, ok=False, seen=seen, do=do)]
     if not banner.startswith("Asterisk Call Manager"):
         seen = f"{where} is something else: {banner[:60]!r}"
-        return [Finding(check="asterisk", ok=False, seen=seen, do="set ami.host and ami.port to Asterisk's AMI")]
+        return [Finding(check=check, ok=False, seen=seen, do="set ami.host and ami.port to Asterisk's AMI")]
     if "Response: Success" not in answer:
         do = "set ami.user and ami.secret as in Asterisk's manager.conf"
-        return [Finding(check="asterisk", ok=False, seen=f"{where} refuses the login of {settings.user!r}", do=do)]
-    return [Finding(check="asterisk", ok=True, seen=f"{banner} at {where}, login accepted")]
+        return [Finding(check=check, ok=False, seen=f"{where} refuses the login of {settings.user!r}", do=do)]
+    return [Finding(check=check, ok=True, seen=f"{banner} at {where}, login accepted")]
 
 
 async def _ami_login(settings: AmiSettings) -> tuple[str, str]:
-    reader, writer = await asyncio.open_connection(settings.host, settings.port)
+    reader, writer = await asyncio.open_connection(settings.host, settings.port, ssl=settings.context())
     try:
         banner = (await reader.readline()).decode(errors="replace").strip()
         lines = (

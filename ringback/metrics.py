@@ -1,91 +1,90 @@
-"""Every metric of Ringback, grouped by the process that owns it.
+"""Every metric of Ringback, by the process that owns it. docs/metrics.md is made from this module.
 
-Units are seconds and ratios from 0 to 1; labels are bounded and never name a person, a cart or a number. Known label
-values are initialised at start, so that "nothing yet" reads 0.
+Names end in their base unit: seconds, bytes, ratios from 0 to 1; money is in whole units of its ``currency``. Labels
+are bounded and never name a person, a cart or a number; who is called is not here. What is counted by a worker of
+several is to be summed over them.
 """
 
-from enum import StrEnum
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
-
+from ringback import __version__
+from ringback import metric_buckets as edges
 from ringback.decisions import Reason, Route
 from ringback.errors import Misfit
+from ringback.metric_family import Family
+from ringback.metric_labels import (
+    USUAL_DECISIONS,
+    AbandonmentWindow,
+    AgentState,
+    Arm,
+    CallState,
+    HopperBand,
+    IngestedAs,
+    IngestOutcome,
+    MessageChannel,
+    MessageOutcome,
+    ModelRole,
+    NeverEvent,
+    OptOutThrough,
+    Rating,
+    Reconciled,
+    RecordTopic,
+    ScoreOf,
+    Server,
+    WonBy,
+)
 from ringback.records import Channel, DeadLetterReason, Disposition, EventKind, Outcome
 
-# Without this, each counter and histogram brings one more series with its birth time.
-disable_created_metrics()  # type: ignore[no-untyped-call] # the package leaves this function without types
+__all__ = [
+    "PROCESSES",
+    "AgentState",
+    "CallState",
+    "DialerMetrics",
+    "IngestMetrics",
+    "IngestOutcome",
+    "IngestedAs",
+    "ModelRole",
+    "NeverEvent",
+    "OutreachMetrics",
+    "ProcessMetrics",
+    "StreamMetrics",
+    "WorldMetrics",
+]
 
-FAST_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-SCORING_SECONDS = (0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025)
-# An edge exactly at 2.0: an answered shopper who waits longer is an abandoned call.
-ANSWER_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 1.8, 2.0, 2.5, 5.0)
-WAITING_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0)
-TALK_SECONDS = (1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 1200.0)
-SCORES = tuple(n / 20 for n in range(1, 21))
+CURRENCIES = "ISO 4217 codes of the currencies that carts are valued in"
+PLATFORMS = "platforms of the shops that are set up"
+FEATURES = "the features of `scoring.features`"
 
 
-class NeverEvent(StrEnum):
-    """What must never happen; each is a counter that stays 0. See docs/architecture.md."""
-
-    FORBIDDEN_CONTACT = "forbidden_contact"
-    SECOND_CALL_AT_ONCE = "second_call_at_once"
-    CART_LOST = "cart_lost"
-    ABANDONED_OVER_LIMIT = "abandoned_over_limit"
-    PERSONAL_DATA_LEAKED = "personal_data_leaked"
-
-
-class ProcessMetrics:
-    """What every process has: the interpreter's own metrics and the never events."""
+class ProcessMetrics(Family):
+    """What every process has: the interpreter's own metrics, its event loop's, and the never events."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry or CollectorRegistry()
+        super().__init__(registry)
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self.build_info = self._gauge("build_info", "1, with the version that runs.", version="the version of Ringback")
+        self.build_info.labels(__version__).set(1)
         self.never_events = self._counter(
             "never_events", "Times that something happened that must never happen.", event=NeverEvent
         )
+        self.loop_lag = self._histogram(
+            "event_loop_lag_seconds", "How much later than asked for a task of the event loop ran.", edges.FAST_SECONDS
+        )
 
-    def _counter(self, name: str, meaning: str, **labels: type[StrEnum]) -> Counter:
-        metric = Counter(f"ringback_{name}_total", meaning, tuple(labels), registry=self.registry)
-        if len(labels) == 1:
-            ((_, values),) = labels.items()
-            for value in values:
-                metric.labels(value.value)
-        return metric
-
-    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
-        return Gauge(f"ringback_{name}", meaning, labels, registry=self.registry)
-
-    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-        return Histogram(f"ringback_{name}", meaning, labels, buckets=buckets, registry=self.registry)
-
-
-class IngestOutcome(StrEnum):
-    """What became of a request."""
-
-    ACCEPTED = "accepted"
-    DEAD_LETTER = "dead_letter"
-    SPOOLED = "spooled"
-    PING = "ping"
-    UNAUTHENTIC = "unauthentic"
-    REJECTED = "rejected"
-    UNAVAILABLE = "unavailable"
-
-
-class IngestedAs(StrEnum):
-    """What became of an event."""
-
-    PUBLISHED = "published"
-    REPEATED = "repeated"
-    REFUSED = "refused"
+    def _contact_metrics(self) -> None:
+        self.blocked = self._counter(
+            "contacts_blocked",
+            "Contacts that a rule forbade, at the last moment before they would have been made.",
+            channel=Channel,
+            rule="the rules of `dialer.compliance`, the refusals of `dialer.hopper` and of `outreach`",
+        )
+        self.spend = self._counter(
+            "spend",
+            "What calls and messages cost, in whole units of the currency, at the prices in `decide.cost`.",
+            channel=Channel,
+            currency=CURRENCIES,
+        )
 
 
 class IngestMetrics(ProcessMetrics):
@@ -93,31 +92,35 @@ class IngestMetrics(ProcessMetrics):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
-        self.requests = self._counter("ingest_requests", "Requests received, by outcome.", outcome=IngestOutcome)
+        self.requests = self._counter(
+            "ingest_requests", "Requests answered, by what became of them.", source=PLATFORMS, outcome=IngestOutcome
+        )
+        self.duration = self._histogram(
+            "ingest_request_duration_seconds", "Time to answer a request.", edges.FAST_SECONDS, source=PLATFORMS
+        )
         self.events = self._counter(
             "ingest_events", "Events of authentic requests, by what became of them.", result=IngestedAs
+        )
+        self.event_age = self._histogram(
+            "ingest_event_age_seconds",
+            "From when an event happened in the shop to its arrival; replays are left out.",
+            edges.AGE_SECONDS,
+            source=PLATFORMS,
         )
         self.dead_letters = self._counter(
             "ingest_dead_letters", "Events that could not be used, by reason.", reason=DeadLetterReason
         )
-        self.bugs = Counter(
-            "ringback_ingest_bugs_total", "Unexpected errors of Ringback's own code.", registry=self.registry
-        )
-        self.spooled = Counter(
-            "ringback_ingest_spooled_total", "Requests that were kept on disk at first.", registry=self.registry
-        )
+        self.bugs = self._counter("ingest_bugs", "Unexpected errors of Ringback's own code.")
+        self.spooled = self._counter("ingest_spooled_requests", "Requests that were kept on disk at first.")
         self.spool_records = self._gauge("ingest_spool_requests", "Requests that wait on disk now.")
         self.spool_bytes = self._gauge("ingest_spool_bytes", "Size of what waits on disk now.")
-        self.duration = self._histogram("ingest_request_duration_seconds", "Time to answer a request.", FAST_SECONDS)
 
-
-class ModelRole(StrEnum):
-    """What a model does in a worker."""
-
-    CURRENT = "current"
-    SHADOW = "shadow"
-    CANARY = "canary"
-    UPLIFT = "uplift"
+    def expect(self, source: str) -> None:
+        """Show the requests of a platform from now on, though none has come."""
+        for outcome in IngestOutcome:
+            self.requests.labels(source, outcome.value)
+        self.duration.labels(source)
+        self.event_age.labels(source)
 
 
 class StreamMetrics(ProcessMetrics):
@@ -125,63 +128,121 @@ class StreamMetrics(ProcessMetrics):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
+        self._following_metrics()
+        self._decision_metrics()
+        self._business_metrics()
+        self._model_metrics()
+
+    def _following_metrics(self) -> None:
         self.events = self._counter("stream_events", "Cart events taken into the state, by kind.", kind=EventKind)
-        self.repeated = Counter(
-            "ringback_stream_repeated_events_total", "Events seen before and therefore skipped.", registry=self.registry
-        )
+        self.repeated = self._counter("stream_repeated_events", "Events seen before and therefore skipped.")
         self.dead_letters = self._counter(
             "stream_dead_letters", "Events that could not be used, by reason.", reason=DeadLetterReason
         )
-        self.event_to_score = self._histogram(
-            "event_to_score_seconds", "From an event's arrival at Ringback to its cart's new score.", FAST_SECONDS
+        self.processing = self._tallies(
+            "stream_processing_seconds",
+            "Time to take one record and score its carts.",
+            edges.FAST_SECONDS,
+            ("topic", RecordTopic),
+        )
+        self.flush = self._histogram(
+            "stream_flush_seconds",
+            "Time to publish what records asked for and, when it is due, to write states.",
+            edges.FAST_SECONDS,
+        )
+        self.commit = self._histogram("stream_commit_seconds", "Time to commit offsets to Kafka.", edges.FAST_SECONDS)
+        self.event_to_score = self._tally(
+            "event_to_score_seconds", "From an event's arrival at Ringback to its cart's new score.", edges.FAST_SECONDS
+        )
+        self.lag = self._gauge(
+            "stream_lag_records",
+            "Records that wait to be taken, of the partitions that this worker owns.",
+            topic=RecordTopic,
+            partition="numbers of partitions: `kafka.partitions`",
+        )
+        self.shoppers = self._gauge("stream_shoppers", "Shoppers whose state this worker holds.")
+        self.partitions = self._gauge("stream_partitions", "Partitions that this worker owns.")
+        self.rebalances = self._counter("stream_rebalances", "Times that the partitions were dealt anew.")
+        self.rebalance_time = self._histogram(
+            "stream_rebalance_seconds",
+            "From a new deal's begin until the worker has its partitions.",
+            edges.WAITING_SECONDS,
+        )
+        self.recovering = self._gauge("stream_recovering", "1 while states are being loaded and nothing is followed.")
+        self.recovery = self._gauge(
+            "stream_recovery_seconds",
+            "How long the loading of states has taken: so far while it lasts, in all when it is over.",
+        )
+        self.states_read = self._counter(
+            "stream_states_read", "States read back from the changelog after the partitions were dealt."
+        )
+        self.hopper_up = self._gauge("stream_hopper_up", "1 while the hopper can be reached.")
+
+    def _decision_metrics(self) -> None:
+        self.carts_active = self._gauge("carts_active", "Open carts that are not due yet.")
+        self.carts_abandoned = self._counter("carts_abandoned", "Carts that became due.")
+        self.decisions = self._counter(
+            "decisions",
+            "Decisions on due carts.",
+            USUAL_DECISIONS,
+            route=Route,
+            reason=Reason,
+            arm="treated, holdout, ineligible",
         )
         self.due_to_decision = self._histogram(
-            "due_to_decision_seconds", "From the moment a cart is due to its published decision.", FAST_SECONDS
+            "due_to_decision_seconds", "From the moment a cart is due to its published decision.", edges.FAST_SECONDS
         )
-        self.scoring = self._histogram("scoring_duration_seconds", "Time to score one cart.", SCORING_SECONDS)
-        self.scores = self._histogram("score_ratio", "Scores of due carts: probability of a purchase.", SCORES)
-        self.carts_active = self._gauge("carts_active", "Open carts that are not due yet.")
-        self.carts_abandoned = Counter(
-            "ringback_carts_abandoned_total", "Carts that became due.", registry=self.registry
+        self.scoring = self._tally("scoring_duration_seconds", "Time to score one cart.", edges.SCORING_SECONDS)
+        self.scores = self._tallies(
+            "score_ratio", "Scores of due carts: the probability of a purchase.", edges.SCORES, ("model", ScoreOf)
         )
-        self.decisions = Counter(
-            "ringback_decisions_total", "Decisions on due carts.", ("route", "reason", "arm"), registry=self.registry
+        self.leads_refused = self._counter(
+            "leads_refused", "Leads that the hopper did not take, by reason.", reason="`dialer.hopper.Offer`"
         )
-        for route in Route:
-            self.decisions.labels(
-                route.value, _REASON_OF[route].value, "holdout" if route is Route.HOLDOUT else "treated"
-            )
-        self.hopper_refused = Counter(
-            "ringback_leads_refused_total", "Leads that the hopper did not take.", ("reason",), registry=self.registry
+        self.agent_time_price = self._gauge(
+            "agent_time_price",
+            "What a second of an agent's time must bring now, in units of the common currency of `decide.exchange`; "
+            "NaN while fixed thresholds hold.",
         )
-        self.eligible = Counter(
-            "ringback_eligible_total", "Due carts that may be contacted, by arm.", ("arm",), registry=self.registry
+
+    def _business_metrics(self) -> None:
+        self.eligible = self._counter("eligible", "Due carts that might be contacted, by arm.", arm=Arm)
+        self.ordered = self._counter(
+            "eligible_orders", "Orders within the attribution window after such a cart was due, by arm.", arm=Arm
         )
-        self.ordered = Counter(
-            "ringback_eligible_orders_total",
-            "Orders that followed within the window, by arm.",
-            ("arm",),
-            registry=self.registry,
+        self.contacts = self._counter(
+            "contacts", "Contacts that reached a shopper: calls with an agent, messages sent.", channel=Channel
         )
-        self.conversions = Counter(
-            "ringback_conversions_total", "Orders won by a contact, by channel.", ("channel",), registry=self.registry
+        self.conversions = self._counter(
+            "conversions", "Orders won by a contact.", channel=Channel, currency=CURRENCIES
         )
-        self.revenue = Counter(
-            "ringback_revenue_recovered_minor_units_total",
-            "Value of orders won by a contact, in minor units of the currency.",
-            ("channel", "currency"),
-            registry=self.registry,
+        self.revenue = self._counter(
+            "revenue_recovered",
+            "Value of the orders won by a contact, in whole units of the currency; before returns.",
+            channel=Channel,
+            currency=CURRENCIES,
         )
-        for arm in ("treated", "holdout"):
-            self.eligible.labels(arm)
-            self.ordered.labels(arm)
-        for channel in Channel:
-            self.conversions.labels(channel.value)
-        self.voice_price = self._gauge(
-            "stream_voice_price",
-            "What an agent-minute must bring now, hundredths of the common currency unit; NaN: fixed thresholds hold.",
+        self.returned = self._counter(
+            "revenue_returned",
+            "What was given back of orders won by a contact, in whole units of the currency.",
+            channel=Channel,
+            currency=CURRENCIES,
         )
-        self.model_info = self._gauge("stream_model_info", "1 for each model in use, by role.", "role", "version")
+        self.ratings = self._counter(
+            "order_ratings", "What shoppers said of their orders, by what won the order.", channel=WonBy, rating=Rating
+        )
+        self.opt_outs = self._counter(
+            "opt_outs", "Times that a shopper asked not to be contacted any more.", through=OptOutThrough
+        )
+        told = "of this worker's shoppers since it started; NaN while an arm has fewer than 30 carts."
+        self.lift = self._gauge("lift_ratio", f"Share of buyers among the treated less that of the holdout, {told}")
+        self.lift_low = self._gauge("lift_low_ratio", f"Lower end of the lift's 95 % interval, {told}")
+        self.lift_high = self._gauge("lift_high_ratio", f"Upper end of the lift's 95 % interval, {told}")
+
+    def _model_metrics(self) -> None:
+        self.model_info = self._gauge(
+            "stream_model_info", "1 for each model in use.", role=ModelRole, version="versions in use: one a role"
+        )
         self.model_refused = self._counter(
             "stream_model_refused", "Models that were put in place and not taken, by what is wrong.", reason=Misfit
         )
@@ -190,60 +251,29 @@ class StreamMetrics(ProcessMetrics):
         )
         self.drift_rows = self._gauge("stream_drift_rows", "Decisions in the window that drift is measured on.")
         self.feature_psi = self._gauge(
-            "stream_feature_psi", "Population stability index against training; NaN under 1,000 decisions.", "feature"
+            "stream_feature_stability_index",
+            "Population stability index against training; NaN under 1,000 decisions.",
+            feature=FEATURES,
         )
-        self.feature_missing = self._gauge("stream_feature_missing", "Share of decisions without a value.", "feature")
+        self.feature_missing = self._gauge(
+            "stream_feature_missing_ratio", "Share of decisions without a value.", feature=FEATURES
+        )
         self.feature_unseen = self._gauge(
-            "stream_feature_unseen", "Share of decisions with a value that training never had.", "feature"
+            "stream_feature_unseen_ratio", "Share of decisions with a value that training never had.", feature=FEATURES
         )
-        self.score_psi = self._gauge("stream_score_psi", "The same index of the champion's scores.")
+        self.score_psi = self._gauge("stream_score_stability_index", "The same index of the champion's scores.")
         self.matured_rows = self._gauge("stream_matured_rows", "The holdout's decisions whose outcome is known.")
         self.matured_log_loss = self._gauge(
-            "stream_matured_log_loss", "The champion's log-loss on them, in nats; NaN under 1,000 decisions."
+            "stream_matured_log_loss_nats",
+            "Log-loss on them, of the champion and of the shadow; NaN under 1,000 decisions.",
+            model=ScoreOf,
         )
-        self.shoppers = self._gauge("stream_shoppers", "Shoppers whose state this worker holds.")
-        self.partitions = self._gauge("stream_partitions", "Partitions that this worker owns.")
-        self.lag = self._gauge("stream_lag_records", "Cart events that wait, by partition.", "partition")
-        self.rebalances = Counter(
-            "ringback_stream_rebalances_total", "Times that the partitions were dealt anew.", registry=self.registry
-        )
-        self.recovery = self._gauge(
-            "stream_recovery_seconds",
-            "How long it last took to load recovered states and read back what was published.",
-        )
-        self.states_read = Counter(
-            "ringback_stream_states_read_total",
-            "States read back from the changelog after the partitions were dealt.",
-            registry=self.registry,
-        )
-        self.hopper_up = self._gauge("stream_hopper_up", "1 while the hopper can be reached.")
 
-
-_REASON_OF = {
-    Route.VOICE: Reason.HIGH_VALUE,
-    Route.SMS: Reason.MID_VALUE,
-    Route.CHAT: Reason.MID_VALUE,
-    Route.NONE: Reason.LOW_VALUE,
-    Route.HOLDOUT: Reason.HOLDOUT,
-}
-
-
-class AgentState(StrEnum):
-    """What an agent is doing."""
-
-    IDLE = "idle"
-    CONNECTING = "connecting"
-    TALKING = "talking"
-    WRAP_UP = "wrap_up"
-    PAUSED = "paused"
-
-
-class CallState(StrEnum):
-    """Where a call is, from the originate on."""
-
-    ORIGINATING = "originating"
-    ANSWERED = "answered"
-    CONNECTED = "connected"
+    def expect(self, currency: str) -> None:
+        """Show the money of a currency from now on, though none has been won."""
+        for channel in Channel:
+            for metric in (self.conversions, self.revenue, self.returned):
+                metric.labels(channel.value, currency)
 
 
 class DialerMetrics(ProcessMetrics):
@@ -251,56 +281,78 @@ class DialerMetrics(ProcessMetrics):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
-        self.originated = Counter("ringback_calls_originated_total", "Calls started.", registry=self.registry)
+        self._contact_metrics()
+        self._call_metrics()
+        self._floor_metrics()
+        self._link_metrics()
+
+    def _call_metrics(self) -> None:
+        self.originated = self._counter("calls_originated", "Calls started.")
         self.calls = self._counter("calls", "Calls ended, by outcome.", outcome=Outcome)
-        self.calls_now = self._gauge("calls_in_progress", "Calls at this moment, by state.", "state")
-        self.agents = self._gauge("agents", "Agents at this moment, by state.", "state")
-        for call_state in CallState:
-            self.calls_now.labels(call_state.value)
-        for agent_state in AgentState:
-            self.agents.labels(agent_state.value)
+        self.calls_now = self._gauge("calls_in_progress", "Calls at this moment, by state.", state=CallState)
         self.decision_to_originate = self._histogram(
-            "decision_to_originate_seconds", "From a decision to the originate of its call.", WAITING_SECONDS
+            "decision_to_originate_seconds", "From a decision to the originate of its call.", edges.WAITING_SECONDS
+        )
+        self.first_dial = self._histogram(
+            "time_to_first_dial_seconds",
+            "From when a lead might be called (decided, and within the calling hours) to its first originate.",
+            edges.WAITING_SECONDS,
+        )
+        self.originate = self._histogram(
+            "originate_seconds", "From a lead's reservation to Asterisk's answer to its originate.", edges.FAST_SECONDS
         )
         self.ring_time = self._histogram(
-            "ring_seconds", "From originate to the end of ringing, answered or not.", TALK_SECONDS
+            "ring_seconds", "From originate to the end of ringing, answered or not.", edges.TALK_SECONDS
         )
         self.answer_to_agent = self._histogram(
-            "answer_to_agent_seconds", "From answer to an agent's ear.", ANSWER_SECONDS
+            "answer_to_agent_seconds", "From answer to an agent's ear.", edges.ANSWER_SECONDS
         )
-        self.talk_time = self._histogram("talk_seconds", "Time that agent and shopper talked.", TALK_SECONDS)
-        self.agent_busy = Counter(
-            "ringback_agent_busy_seconds_total",
-            "Agent time spent connecting, talking or wrapping up.",
-            registry=self.registry,
-        )
-        self.agent_staffed = Counter(
-            "ringback_agent_staffed_seconds_total", "Agent time logged in and not paused.", registry=self.registry
-        )
-        self.abandoned_ratio = self._gauge(
-            "abandoned_call_ratio", "Abandoned calls among live answers, over the campaign so far."
-        )
+        self.talk_time = self._histogram("talk_seconds", "Time that agent and shopper talked.", edges.TALK_SECONDS)
         self.dispositions = self._counter("dispositions", "What agents reported.", disposition=Disposition)
-        self.blocked = Counter(
-            "ringback_contacts_blocked_total",
-            "Leads not called, by the rule that forbade it.",
-            ("rule",),
-            registry=self.registry,
+        self.abandoned_ratio = self._gauge(
+            "abandoned_call_ratio", "Abandoned calls among live answers.", window=AbandonmentWindow
         )
-        self.hopper = self._gauge("hopper_leads", "Leads that wait in the hopper.")
-        self.ami_connected = self._gauge("ami_connected", "1 while logged in to Asterisk.")
-        self.ami_action = self._histogram(
-            "ami_action_duration_seconds", "Time from an AMI action to its answer.", FAST_SECONDS, "action"
+        self.abandoned_limit = self._gauge(
+            "abandoned_call_limit_ratio", "What that ratio may be at most.", window=AbandonmentWindow
         )
-        self.reconciled = Counter(
-            "ringback_calls_reconciled_total",
-            "Calls found again or written off after a lost link or a restart.",
-            ("result",),
-            registry=self.registry,
+
+    def _floor_metrics(self) -> None:
+        self.agents = self._gauge("agents", "Agents at this moment, by state.", state=AgentState)
+        self.agent_seconds = self._counter(
+            "agent_seconds",
+            "Agents' time by state. Occupancy is connecting, talking and wrap-up of all that is not paused.",
+            state=AgentState,
         )
-        for result in ("adopted", "unknown"):
-            self.reconciled.labels(result)
+        self.wrap_up_time = self._histogram("wrap_up_seconds", "Time of agents after a call.", edges.TALK_SECONDS)
+        self.pacing = self._gauge(
+            "pacing_calls_per_agent", "The pacing ratio: calls for each agent who is not paused; 0 without agents."
+        )
+        self.lines = self._gauge("lines_in_use", "Calls that take a line now.")
+        self.lines_limit = self._gauge("lines_limit", "Calls at once, at most: `dialer.lines`.")
+        self.hopper = self._gauge(
+            "hopper_leads",
+            "Leads that wait: to be called now, by what their call is worth; or later, within calling hours.",
+            band=HopperBand,
+        )
+        self.spend_of_cap = self._gauge(
+            "spend_cap_ratio", "How much of the campaign's spend cap is used up; 0 without a cap."
+        )
+
+    def _link_metrics(self) -> None:
+        self.info = self._gauge(
+            "dialer_info", "1, with what this dialer dials.", campaign="`dialer.campaign`", mode="`dialer.mode`"
+        )
         self.leader = self._gauge("dialer_leader", "1 while this dialer holds its campaign.")
+        self.ami_connected = self._gauge("ami_connected", "1 while logged in to every Asterisk server.")
+        self.ami_action = self._histogram(
+            "ami_action_duration_seconds",
+            "Time from an AMI action to its answer.",
+            edges.FAST_SECONDS,
+            action="the actions of `dialer.actions`",
+        )
+        self.reconciled = self._counter(
+            "calls_reconciled", "Calls found again or written off after a lost link or a restart.", result=Reconciled
+        )
 
 
 class OutreachMetrics(ProcessMetrics):
@@ -308,12 +360,36 @@ class OutreachMetrics(ProcessMetrics):
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         super().__init__(registry)
-        self.messages = Counter(
-            "ringback_messages_total",
-            "Messages, by channel and outcome.",
-            ("channel", "outcome"),
-            registry=self.registry,
+        self._contact_metrics()
+        self.messages = self._counter(
+            "messages", "Messages, by what became of them.", channel=MessageChannel, outcome=MessageOutcome
         )
-        for channel in (Channel.SMS, Channel.CHAT):
-            for outcome in ("sent", "refused", "failed"):
-                self.messages.labels(channel.value, outcome)
+        self.send_time = self._histogram(
+            "message_send_seconds", "Time of one attempt to send a message.", edges.FAST_SECONDS, channel=MessageChannel
+        )
+        self.waiting = self._gauge("outbox_messages", "Messages that were read and wait to be sent.")
+        self.up = self._gauge("outreach_up", "1 while a server that outreach needs can be reached.", server=Server)
+
+
+class WorldMetrics(ProcessMetrics):
+    """Metrics of the simulated world of ``ringback demo``, counted by itself."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        super().__init__(registry)
+        self.published = self._counter("simulation_events", "Cart events that the shop published.", kind=EventKind)
+        self.calls = self._counter(
+            "simulation_calls", "Calls that reached the network, by fate.", ending="`simulation.fates.Ending`"
+        )
+        self.messages = self._counter("simulation_messages", "Messages taken from outreach.")
+        self.nameless = self._counter(
+            "simulation_nameless_contacts", "Contacts that no event on the contacts topic named in time."
+        )
+
+
+PROCESSES: dict[str, type[ProcessMetrics]] = {
+    "ingest": IngestMetrics,
+    "stream": StreamMetrics,
+    "dialer": DialerMetrics,
+    "outreach": OutreachMetrics,
+    "demo": WorldMetrics,
+}

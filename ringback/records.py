@@ -22,6 +22,7 @@ class Topic(StrEnum):
     OUTBOX = "ringback.outbox"
     CONTACTS = "ringback.contacts"
     CONVERSIONS = "ringback.conversions"
+    CALLS = "ringback.calls"
     DEAD_LETTERS = "ringback.dead-letters"
 
 
@@ -107,6 +108,7 @@ class EventKind(StrEnum):
     CONSENT_CHANGED = "consent_changed"
     ERASED = "erased"
     DATA_REQUESTED = "data_requested"
+    RATED = "rated"
     OTHER = "other"
     # Ringback's own, when two shoppers turn out to be one; see `stream.merge`.
     ABSORBED = "absorbed"
@@ -121,11 +123,12 @@ class CartEvent(Record, frozen=True, kw_only=True):
     """One thing a shopper did, whatever platform told us.
 
     ``event_id`` is unique within ``source`` and is what duplicates are recognised by. ``items`` are the products that
-    the event is about: those added, removed or viewed, the whole cart for a snapshot, the lines of an order.
-    ``step`` is how far the checkout is, from 1. ``value`` is an order's total in minor units, of a refund what was paid
-    back. ``time`` is also the version of what the event tells: of two snapshots of a cart the one with the later time
-    holds. ``traffic`` is where the visit came from, in the platform's own words. ``replay`` marks an event of an old
-    log that is played again: it is never too old, and nobody is called because of it outside a simulation.
+    the event is about: those added, removed or viewed, the whole cart for a snapshot, the lines of an order. ``step``
+    is how far the checkout is, from 1. ``rating`` is what a shopper said of an order, from 1, the worst, to 5.
+    ``value`` is an order's total in minor units, of a refund what was paid back. ``time`` is also the version of what
+    the event tells: of two snapshots of a cart the one with the later time holds. ``traffic`` is where the visit came
+    from, in the platform's own words. ``replay`` marks an event of an old log that is played again: it is never too
+    old, and nobody is called because of it outside a simulation.
 
     ``refs`` is there only until the shopper is known; on Kafka ``shopper_id`` is set instead. ``other`` is the other
     shopper of the internal kinds, and ``carried`` what one hands over to the other.
@@ -143,6 +146,7 @@ class CartEvent(Record, frozen=True, kw_only=True):
     currency: str | None = None
     value: int | None = None
     step: int | None = None
+    rating: int | None = None
     traffic: str | None = None
     shopper: Shopper | None = None
     replay: bool = False
@@ -176,6 +180,7 @@ class Outcome(StrEnum):
     CONNECTED = "connected"
     ABANDONED = "abandoned"
     HUNG_UP = "hung_up"
+    MACHINE = "machine"
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     DECLINED = "declined"

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from ringback.records import INTERNAL_KINDS, CartEvent, EventKind
-from ringback.validation import E164, LAST_TIME, LONGEST_ID, LONGEST_STEP, MOST_MINOR_UNITS, MOST_QUANTITY
+from ringback.validation import BEST_RATING, E164, LAST_TIME, LONGEST_ID, LONGEST_STEP, MOST_MINOR_UNITS, MOST_QUANTITY
 
 _ID = {"minLength": 1, "maxLength": LONGEST_ID}
 _AMOUNT = {"minimum": 0, "maximum": MOST_MINOR_UNITS}
@@ -24,6 +24,7 @@ _LIMITS: dict[str, dict[str, dict[str, Any]]] = {
         "order_id": _ID,
         "value": _AMOUNT,
         "step": {"minimum": 0, "maximum": LONGEST_STEP},
+        "rating": {"minimum": 1, "maximum": BEST_RATING},
         "currency": {"pattern": "^[A-Z]{3}$", "description": "ISO 4217; needed where there is an amount"},
     },
     "Item": {

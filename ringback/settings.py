@@ -18,6 +18,8 @@ from ringback.compliance_settings import ComplianceSettings
 from ringback.decide_settings import DecideSettings
 from ringback.dialer_settings import AmiSettings, DialerSettings
 from ringback.errors import SettingsError
+from ringback.lead_settings import LeadSettings
+from ringback.ledger_settings import LedgerSettings
 from ringback.scoring_settings import ScoringSettings
 from ringback.section import Port, PositiveSeconds, Seconds, Section
 
@@ -166,6 +168,7 @@ class SimulationSettings(Section):
     origin: float | None = Field(None, description="business time at wall_origin, epoch seconds; none: wall time")
     wall_origin: float | None = Field(None, description="wall time at which business time is origin")
     speed: float = Field(1.0, gt=0, le=3600, description="business seconds in a wall second")
+    any_hour: bool = Field(False, description="people may be called at any hour and day that compliance.hours names")
 
     def clock(self) -> Clock:
         """The business clock of these settings."""
@@ -192,6 +195,8 @@ class Settings(BaseSettings):
     decide: DecideSettings = DecideSettings()
     compliance: ComplianceSettings = ComplianceSettings()
     dialer: DialerSettings = DialerSettings()
+    leads: LeadSettings = LeadSettings()
+    ledger: LedgerSettings = LedgerSettings()
     outreach: OutreachSettings = OutreachSettings()
     privacy: PrivacySettings = PrivacySettings()
     simulation: SimulationSettings = SimulationSettings()
@@ -214,19 +219,36 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _every_server_has_its_trunk(self) -> "Settings":
+        servers = self.ami.each()
+        for name, trunk in self.dialer.trunks.items():
+            if trunk.server not in servers:
+                raise ValueError(f"dialer.trunks.{name}.server = {trunk.server!r} is none of {sorted(servers)}")
+        for server in servers:
+            if not self.dialer.trunks_of(server):
+                raise ValueError(f"none of dialer.trunks is of the server {server!r}: its agents would get no calls")
+        return self
+
+    @model_validator(mode="after")
     def _simulation_stays_inside(self) -> "Settings":
         clock = self.simulation
         if not clock.enabled and (clock.speed != 1.0 or clock.origin is not None):
             raise ValueError(
                 "simulation.speed and simulation.origin need simulation.enabled = true: real calls need the real clock"
             )
-        if clock.enabled and not is_loopback(self.ami.host):
-            raise ValueError(f"simulation.enabled = true allows only a loopback ami.host, not {self.ami.host!r}")
-        if clock.enabled and not self.dialer.channel.startswith("Local/"):
+        if not clock.enabled and clock.any_hour:
             raise ValueError(
-                "simulation.enabled = true allows only a dialer.channel that starts with Local/, "
-                f"not {self.dialer.channel!r}"
+                "simulation.any_hour needs simulation.enabled = true: real people are called at lawful hours"
             )
+        for server in self.ami.each().values() if clock.enabled else ():
+            if not is_loopback(server.host):
+                raise ValueError(f"simulation.enabled = true allows only a loopback ami.host, not {server.host!r}")
+        channels = [self.dialer.channel, *(trunk.channel for trunk in self.dialer.trunks.values())]
+        for channel in channels if clock.enabled else ():
+            if not channel.startswith("Local/"):
+                raise ValueError(
+                    f"simulation.enabled = true allows only a dialer.channel that starts with Local/, not {channel!r}"
+                )
         provider = urlsplit(self.outreach.url or "").hostname
         if clock.enabled and provider is not None and not is_loopback(provider):
             raise ValueError(f"simulation.enabled = true allows only a loopback outreach.url, not host {provider!r}")

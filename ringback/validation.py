@@ -25,6 +25,7 @@ from ringback.settings import IngestSettings
 
 LONGEST_ID = 256
 LONGEST_STEP = 1000
+BEST_RATING = 5
 MOST_QUANTITY = 100_000
 # Exact as a float, and a cart that is filled 900,000 times still fits in 64 bits.
 MOST_MINOR_UNITS = 10**13
@@ -73,6 +74,8 @@ def check(event: CartEvent, *, now: float, limits: IngestSettings) -> None:
         _check_money(event)
     if event.step is not None and not 0 <= event.step <= LONGEST_STEP:
         raise _wrong(event, f"step is not from 0 to {LONGEST_STEP}")
+    if event.rating is not None and not 1 <= event.rating <= BEST_RATING:
+        raise _wrong(event, f"rating is not from 1 to {BEST_RATING}")
     if event.shopper is not None:
         _check_shopper(event, event.shopper)
 

@@ -33,6 +33,9 @@ RETURN_MEDIAN_SECONDS = 3.5 * HOUR
 CONTACT_MEDIAN_SECONDS = {Channel.VOICE: 600.0, Channel.SMS: 1500.0, Channel.CHAT: 1500.0}
 MOST_RETURN_SECONDS = 3 * DAY
 LEAST_RETURN_SECONDS = 60.0
+# The shop asks soon after the order.
+RATING_MEDIAN_SECONDS = 1800.0
+RATINGS, RATING_WEIGHTS = (1, 2, 3, 4, 5), (4, 5, 13, 33, 45)
 
 CART_KINDS = carts.CHANGES | {EventKind.ORDER_COMPLETED}
 TELLS_WHO = frozenset({EventKind.IDENTIFIED, EventKind.CHECKOUT_STARTED})
@@ -57,11 +60,14 @@ class _Visiting:
 class Shop:
     """The shop. ``shoppers`` people visit it ``visits_per_hour`` times in all, besides coming back for their carts.
 
-    ``start`` is the business time at which it opens, epoch seconds. Not for concurrent use. A shopper's cart lives
+    ``start`` is the business time at which it opens, epoch seconds; ``rated`` the probability that an order is rated
+    afterwards. Not for concurrent use. A shopper's cart lives
     until it is bought; the next one has a new ``cart_id``.
     """
 
-    def __init__(self, seed: int, *, visits_per_hour: float = 300.0, shoppers: int = 5000, start: float = 0.0) -> None:
+    def __init__(
+        self, seed: int, *, visits_per_hour: float = 300.0, shoppers: int = 5000, start: float = 0.0, rated: float = 0.0
+    ) -> None:
         self.seed = seed
         self.now = start
         self.source = f"simulated-shop-{seed}"
@@ -69,6 +75,7 @@ class Shop:
         self._by_id = {who.shopper_id: who for who in self._everyone}
         self._weights = list(accumulate(who.kind.weight for who in self._everyone))
         self._rate = visits_per_hour / HOUR
+        self._rated = rated
         self._arrivals = Random(f"{seed}/arrivals")
         self._agenda: list[tuple[float, int, Action]] = []
         self._entries = 0
@@ -154,6 +161,7 @@ class Shop:
         if act.kind is EventKind.ORDER_COMPLETED:
             who.orders += 1
             who.need = None
+            self._plan_rating(event, time)
             who.visiting = False
         else:
             self._advance(visit, time)
@@ -191,6 +199,21 @@ class Shop:
             traffic=None if visit.events else visit.traffic,
             shopper=who.person if act.kind in TELLS_WHO else None,
         )
+
+    def _plan_rating(self, order: CartEvent, time: float) -> None:
+        rng = Random(f"{self.seed}/{order.order_id}/rating")
+        if rng.random() < self._rated:
+            (rating,) = rng.choices(RATINGS, cum_weights=list(accumulate(RATING_WEIGHTS)))
+            rated = CartEvent(
+                event_id=f"{order.order_id}.rating",
+                source=self.source,
+                shopper_id=order.shopper_id,
+                kind=EventKind.RATED,
+                time=time + _delay(rng, RATING_MEDIAN_SECONDS, spread=0.6),
+                order_id=order.order_id,
+                rating=rating,
+            )
+            self._at(rated.time, lambda _: rated)
 
     def _opt_out(self, who: Shopper, time: float) -> CartEvent:
         return CartEvent(

@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka.errors import IllegalStateError
 from faust.types import TP, StreamT
 
+from ringback.metric_labels import RecordTopic
 from stream.app import StreamApp
 from stream.flush import Flusher, Receipt, Revoked
 from stream.membership import Membership
@@ -26,6 +27,7 @@ Take = Callable[[Record, Receipt], Awaitable[None]]
 def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membership: Membership) -> None:
     """Declare the agents, the flusher and the clock."""
     app, topic = stream_app.app, stream_app.cart_events.get_topic_name()
+    contacts = stream_app.contacts.get_topic_name()
 
     @app.agent(stream_app.cart_events)
     async def follow_carts(stream: StreamT[bytes]) -> None:
@@ -45,6 +47,7 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membe
                 processor.nudge()
             elif not app.in_recovery:
                 processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
+                await _show_lag(app, contacts, RecordTopic.CONTACTS, processor)
 
     async def flush() -> None:
         try:
@@ -113,20 +116,23 @@ async def _follow_one(event: Any, app: Any, processor: Processor, take: Take) ->
 
 async def _idle_partitions(app: Any, topic: str, processor: Processor) -> list[int]:
     """The partitions of the cart events in which every record has been taken."""
-    consumer = app.consumer
-    waiting = {message.partition for message in consumer.unacked if message.topic == topic}
-    idle = []
+    waiting = {message.partition for message in app.consumer.unacked if message.topic == topic}
+    lags = await _show_lag(app, topic, RecordTopic.CART_EVENTS, processor)
+    return [number for number, lag in lags.items() if lag == 0 and number not in waiting]
+
+
+async def _show_lag(app: Any, topic: str, shown_as: RecordTopic, processor: Processor) -> dict[int, int | None]:
+    """How many records of a topic wait in Kafka, by partition; None where it is not known. Also shown as a metric."""
+    lags: dict[int, int | None] = {}
     for number in processor.partitions:
         tp = TP(topic, number)
         try:
-            end, position = consumer.highwater(tp), await consumer.position(tp)
+            end, position = app.consumer.highwater(tp), await app.consumer.position(tp)
         except (AssertionError, IllegalStateError):  # so aiokafka says that a new deal has just taken it away
-            return []
-        lag = max(0, end - position) if end is not None and position is not None else 0
-        processor.metrics.lag.labels(str(number)).set(lag)
-        if end is not None and position is not None and position >= end and number not in waiting:
-            idle.append(number)
-    return idle
+            return {}
+        lag = lags[number] = None if end is None or position is None else max(0, end - position)
+        processor.metrics.lag.labels(shown_as.value, str(number)).set(lag or 0)
+    return lags
 
 
 def _committed(app: Any, topic: str) -> dict[int, int]:

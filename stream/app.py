@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import faust
 from faust.types import TopicT
 
+from ringback.metrics import StreamMetrics
 from ringback.records import Topic
 from ringback.settings import Settings
+from stream.sensor import Sensor
 from stream.table import ShopperTable
-from stream.transport import QuietMonitor, Transport
+from stream.transport import Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class StreamApp:
     table: ShopperTable
 
 
-def create(settings: Settings, cart_events: str = Topic.CART_EVENTS) -> StreamApp:
+def create(settings: Settings, metrics: StreamMetrics, cart_events: str = Topic.CART_EVENTS) -> StreamApp:
     """Declare the app, which takes events from the topic ``cart_events``. Nothing is started or connected."""
     stream = settings.stream
     app = faust.App(
@@ -51,7 +53,7 @@ def create(settings: Settings, cart_events: str = Topic.CART_EVENTS) -> StreamAp
         stream_wait_empty=True,
         table_standby_replicas=stream.standby,
         Table=ShopperTable,
-        Monitor=QuietMonitor,
+        monitor=Sensor(metrics),
     )
     app.transport = Transport(app.conf.broker_consumer, app)
     raw: faust.Schema[bytes, bytes] = faust.Schema(

@@ -5,11 +5,13 @@ Orders of the holdout, and of treated shoppers whom nobody reached, are recorded
 what all treated shoppers bought against what the holdout bought. What is given back of an order is no longer won.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
-from ringback.records import Conversion
+from ringback.records import Channel, Conversion
 from scoring.fold import REMEMBERED_ORDERS, Order
 from stream.carts import Returned, ShopperState
 
@@ -44,6 +46,31 @@ def attributed(shopper_id: str, state: ShopperState, window: float) -> tuple[Sho
         return state, [], []
     conversions = tuple(held.values())[-REMEMBERED_ORDERS:]
     return msgspec.structs.replace(state, conversions=conversions), made, arms
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What became known of an order that a contact won: a new one, or what it is worth now.
+
+    ``amount`` is in minor units, and negative for what was given back.
+    """
+
+    channel: Channel
+    currency: str
+    is_new: bool
+    amount: int
+
+
+def gains(held: Sequence[Conversion], made: Sequence[Conversion]) -> list[Gain]:
+    """What conversions add to those of before; see `attributed`."""
+    former = {one.order_id: one for one in held if one.channel is not None}
+    found = []
+    for one in made:
+        if one.channel is not None:
+            before = former.get(one.order_id)
+            known = 0 if before is None else before.value
+            found.append(Gain(one.channel, one.currency, is_new=before is None, amount=one.value - known))
+    return found
 
 
 def attribute(shopper_id: str, state: ShopperState, order: Order, window: float) -> Conversion | None:

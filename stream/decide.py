@@ -5,14 +5,18 @@ is the decision's reason. Then what each channel is worth (`stream.worth`) is he
 """
 
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
 from math import isnan
 from typing import Literal
+from zoneinfo import ZoneInfo
 
+from dialer.compliance.attempts import strictest
+from dialer.compliance.check import History, Person, may_call
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import fault
-from dialer.compliance.hours import next_window, zones_of
+from dialer.compliance.places import Place
+from dialer.compliance.rules import Rules, rules_of
 from ringback.cart import Cart
 from ringback.decisions import Decision, Lead, Message, Reason, Route, Worth
 from ringback.privacy import phone_ref
@@ -28,6 +32,7 @@ NOBODY = Shopper()
 HOLDOUT_SLOTS = 10_000
 HOUR = 3600.0
 MESSAGES = (Channel.SMS, Channel.CHAT)
+NOWHERE = Place((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Verdict:
     """Where a cart would go, why, and from when until when (business time) the shopper may be contacted.
 
     ``worth`` is of each channel that the shopper agreed to; ``priorities`` are the ranks of a call by attempt.
+    ``place`` is where the shopper may be: whose rules hold there, and in which time zones.
     """
 
     route: Route
@@ -55,6 +61,7 @@ class Verdict:
     window: tuple[float, float] = (0.0, 0.0)
     worth: tuple[Worth, ...] = ()
     priorities: tuple[int, ...] = ()
+    place: Place = NOWHERE
 
 
 def decide(
@@ -118,12 +125,13 @@ def route(
     agreed = [channel for channel in Channel if consents(shopper.consent, channel)]
     if not agreed:
         return Verdict(Route.NONE, Reason.NO_CONSENT)
-    hours = settings.compliance.hours
-    if shopper.country is None or shopper.country not in hours:
+    law = rules_of(settings)
+    if shopper.country is None or shopper.country not in law.allowed:
         return Verdict(Route.NONE, Reason.UNKNOWN_REGION)
-    if fault(shopper.phone, shopper.country, hours):
+    if fault(shopper.phone, shopper.country, law.allowed):
         return Verdict(Route.NONE, Reason.NUMBER_NOT_ALLOWED)
-    window = next_window(shopper.country, shopper.timezone, due, cart.last_activity + rules.max_age, hours)
+    place = law.place(shopper.phone, shopper.country, shopper.timezone)
+    window = law.calendar(place).window(due, law.too_late(cart.last_activity))
     if window is None:
         return Verdict(Route.NONE, Reason.OUTSIDE_HOURS)
     prospect = Prospect(
@@ -131,12 +139,22 @@ def route(
         value=cart.value,
         currency=currency,
         at=window[0],
-        zones=zones_of(shopper.country, shopper.timezone, hours),
+        zones=[ZoneInfo(zone) for zone in place.zones],
         industry=industry.basket(cart.lines) if rules.margins else None,
         uplift=scored.uplift,
     )
     # What the next hour's minutes cost says nothing of a call that can only be made later.
-    return _best(agreed, prospect, window, settings, price if window[0] - due <= HOUR else None)
+    verdict = _best(agreed, prospect, window, settings, price if window[0] - due <= HOUR else None)
+    person = Person(phone=shopper.phone, country=shopper.country, consent=shopper.consent, place=place)
+    return _lawful(replace(verdict, place=place), person, cart, law)
+
+
+def _lawful(verdict: Verdict, person: Person, cart: Cart, law: Rules) -> Verdict:
+    """No call but one that the function which judges all calls allows, should anything have been forgotten above."""
+    if verdict.route is not Route.VOICE:
+        return verdict
+    allowed = may_call(person, History(last_activity=cart.last_activity), verdict.window[0], law).allowed
+    return verdict if allowed else Verdict(Route.NONE, Reason.OUTSIDE_HOURS)
 
 
 def _best(
@@ -189,6 +207,11 @@ def lead(decision: Decision, verdict: Verdict, shopper: Shopper, settings: Setti
         last_activity=decision.last_activity,
         callable_from=verdict.window[0],
         callable_until=verdict.window[1],
+        consent_evidence=shopper.consent.evidence if shopper.consent else None,
+        consent_captured=shopper.consent.captured if shopper.consent else None,
+        caps=strictest(rules_of(settings).caps(verdict.place.codes, verdict.window[0])),
+        jurisdictions=verdict.place.codes,
+        zones=verdict.place.zones,
         replay=decision.replay,
         decided_wall=decision.decided_wall,
     )

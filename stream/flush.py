@@ -41,6 +41,7 @@ ASK_AFTER_SECONDS = 5.0
 DONE_AT_ONCE = 200
 # The records that a former owner had taken come first, and what its clock had judged is judged after idle_after.
 READ_BACK_SECONDS = 600.0
+TAKEN = frozenset({Offer.QUEUED, Offer.REPEATED})
 
 R = TypeVar("R")
 
@@ -134,6 +135,9 @@ class Flusher:
         self._before: dict[int, Marks] = {}
         self._before_until = 0.0
         metrics.hopper_up.set(1)
+        for offer in Offer:
+            if offer not in TAKEN:
+                metrics.leads_refused.labels(offer.value)
 
     async def take_over(self, marks: dict[int, Marks]) -> None:
         """Begin with these partitions, and forget all others."""
@@ -153,6 +157,7 @@ class Flusher:
             self.busy_since = self.busy_since or began
             try:
                 await self._flush(work)
+                self._metrics.flush.observe(time.monotonic() - began)
             except Revoked as revoked:
                 log.info("left what was not written: the partitions are dealt anew (%s)", revoked)
                 # Later records of this deal stand on what is left here: nothing of it may be written any more.
@@ -294,8 +299,8 @@ class Flusher:
                     await self._hopper.withdraw(change.shopper_id, change.reason, change.at)
                 else:
                     offer = await self._hopper.offer(change, self._clock.now())
-                    if offer not in (Offer.QUEUED, Offer.REPEATED):
-                        self._metrics.hopper_refused.labels(offer.value).inc()
+                    if offer not in TAKEN:
+                        self._metrics.leads_refused.labels(offer.value).inc()
             except Unavailable as error:
                 self._hopper_is(up=False, why=error)
                 await self._wait(work)

@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import msgspec
 
 from ringback.clock import Clock
-from ringback.decisions import Lead, Route
+from ringback.decisions import Lead
 from ringback.metrics import StreamMetrics
 from ringback.records import Topic
 from ringback.settings import Settings
 from scoring import reasons
 from scoring.drift.monitor import Monitor
 from stream.briefing import Briefing
+from stream.business import Business
 from stream.carts import ShopperState, decode_marks, decode_state, decode_waiting, encode_state
 from stream.outputs import Marks, Output
 from stream.partition import Effects, Partition, Scorer, Withdrawal
@@ -107,6 +108,7 @@ class CartFollowing:
         self._metrics = metrics
         self._prices = prices
         self._monitor = monitor
+        self._business = Business(metrics, settings.decide)
         self._briefing = Briefing(reasons.load(settings.scoring.reasons))
 
     def decode(self, encoded: bytes) -> ShopperState:
@@ -157,30 +159,17 @@ class CartFollowing:
 
     def published(self, effects: Effects) -> None:
         """Measure how long the decisions took."""
-        now = time.time()
+        if not effects.decisions:
+            return
+        now, slowest = time.time(), min(effects.decisions, key=lambda decision: decision.due_wall)
         for decision in effects.decisions:
-            self._metrics.due_to_decision.observe(max(0.0, now - decision.due_wall))
+            # Checking an exemplar takes longer than all else: one a batch is enough to follow.
+            exemplar = {"decision_id": decision.decision_id} if decision is slowest else None
+            self._metrics.due_to_decision.observe(max(0.0, now - decision.due_wall), exemplar)
 
     def durable(self, effects: Effects) -> None:
-        """Count events, decisions, orders and conversions; tell what was offered to the agents, and watch for drift."""
+        """Count what came of it; tell what was offered to the agents, and watch for drift."""
         self._prices.offered(effects.decisions)
         if self._monitor is not None:
             self._monitor.take(effects.decisions, effects.conversions)
-        metrics = self._metrics
-        for kind, count in effects.events.items():
-            metrics.events.labels(kind.value).inc(count)
-        metrics.repeated.inc(effects.repeated)
-        for letter in effects.dead_letters:
-            metrics.dead_letters.labels(letter.reason).inc()
-        for decision in effects.decisions:
-            metrics.carts_abandoned.inc()
-            metrics.scores.observe(decision.score)
-            metrics.decisions.labels(decision.route.value, decision.reason.value, decision.arm).inc()
-            if decision.route is not Route.NONE:
-                metrics.eligible.labels(decision.arm).inc()
-        for arm in effects.ordered:
-            metrics.ordered.labels(arm).inc()
-        for conversion in effects.conversions:
-            if conversion.channel is not None:
-                metrics.conversions.labels(conversion.channel.value).inc()
-                metrics.revenue.labels(conversion.channel.value, conversion.currency).inc(conversion.value)
+        self._business.count(effects)

@@ -21,6 +21,7 @@ from ringback.envelope import is_packed, partition_of
 from ringback.errors import BadEvent
 from ringback.records import (
     CartEvent,
+    Channel,
     ContactEvent,
     ContactKind,
     Conversion,
@@ -36,11 +37,11 @@ from scoring.explain import basket
 from scoring.model import Served
 from stream import carts
 from stream.abandonment import DueCarts, Watermark
-from stream.attribution import Arm
+from stream.attribution import Arm, Gain, gains
 from stream.briefing import Case
 from stream.carts import EMPTY, REACHED, ShopperState, Waiting
 from stream.decide import Scored, decide, lead, message
-from stream.reaction import Place, Reaction, Withdrawal, react, react_to_contact
+from stream.reaction import Place, Rated, Reaction, Withdrawal, react, react_to_contact
 from stream.reading import as_bytes, source, stop_in, unpacked, usable
 
 __all__ = ["Effects", "Partition", "Scorer", "Served", "States", "Withdrawal"]
@@ -109,6 +110,9 @@ class Effects:
     events: Counter[EventKind] = field(default_factory=Counter)
     repeated: int = 0
     ordered: list[Arm] = field(default_factory=list)
+    gains: list[Gain] = field(default_factory=list)
+    ratings: list[Rated] = field(default_factory=list)
+    contacts: Counter[tuple[Channel, ContactKind]] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -289,6 +293,7 @@ class Partition:
         state = self.states.get(key) or EMPTY
         if offset > state.contact_offset:
             self._follow(key, react_to_contact(state, contact, offset, self._window))
+            self.effects.contacts[contact.channel, contact.kind] += 1
 
     def _judge(self, key: bytes, due: float, noticed_wall: float) -> ShopperState:
         state = self.states.get(key)
@@ -324,8 +329,12 @@ class Partition:
         if reaction.forwards:
             effects.forwards += reaction.forwards
         if reaction.conversions:
+            former = self.states.get(key)
+            effects.gains += gains(former.conversions if former else (), reaction.conversions)
             effects.conversions += reaction.conversions
             effects.ordered += reaction.arms
+        if reaction.rating is not None:
+            effects.ratings.append(reaction.rating)
         self._keep(key, reaction.state)
 
     def _keep(self, key: bytes, state: ShopperState) -> None:

@@ -47,6 +47,8 @@ class Prices:
         self._metrics = metrics
         self._market = Market()
         self._arrivals: list[Arrival] = []
+        # Without auto it never holds.
+        metrics.agent_time_price.set(float("nan"))
         self._key = f"ringback:campaign:{settings.dialer.campaign}:price"
 
     def at(self, due: float) -> int | None:
@@ -106,7 +108,8 @@ class Prices:
                         self._market, self._arrivals = after, self._arrivals[len(arrivals) :]
                         break
         in_force_now = self.at(self._market.time)
-        self._metrics.voice_price.set(float("nan") if in_force_now is None else in_force_now)
+        # Hundredths a minute, in units a second.
+        self._metrics.agent_time_price.set(float("nan") if in_force_now is None else in_force_now / 100 / 60)
 
     def _after(self, before: Market, arrivals: Sequence[Arrival], told: Capacity | None) -> Market:
         rules, free = self._settings.decide, None

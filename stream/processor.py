@@ -13,12 +13,14 @@ from typing import Any, Protocol
 from faust.types import TP
 
 from ringback.kafka import persistently
+from ringback.metric_labels import RecordTopic
 from ringback.metrics import StreamMetrics
 from ringback.settings import StreamSettings
 from stream.continuity import Continuity
 from stream.flush import Flusher, Receipt, Revoked, Work
 from stream.following import Follower, Following
 from stream.outputs import Marks
+from stream.sensor import Recovery
 from stream.states import CachedStates
 from stream.table import ShopperTable
 
@@ -75,12 +77,19 @@ class Processor:
         self._gathered_bytes = 0
         self._waiting_bytes = 0
         self._states: dict[int, CachedStates[Any]] = {}
+        self._recovery = Recovery(metrics)
+        self._took_events = metrics.processing.labels(RecordTopic.CART_EVENTS).observe
+        self._took_contact = metrics.processing.labels(RecordTopic.CONTACTS).observe
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
 
+    def recovering(self) -> None:
+        """The table begins to read the states of what was dealt."""
+        self._recovery.begin()
+
     async def recovered(self, numbers: set[int]) -> None:
         """Take over these partitions, and no others, from what the table recovered."""
-        started = self.beat = time.monotonic()
+        self.beat = time.monotonic()
         self._deal = self._generation()
         # Until all are complete no record is taken.
         self.partitions = {}
@@ -98,8 +107,9 @@ class Processor:
         await persistently("what was committed", lambda: self.continuity.begin(tops))
         self.partitions = taken
         self.metrics.partitions.set(len(taken))
-        self.metrics.recovery.set(time.monotonic() - started)
         self.metrics.rebalances.inc()
+        self.metrics.lag.clear()
+        self._recovery.end()
         log.info("following %d shoppers in partitions %s", shoppers, sorted(numbers) or "none")
 
     async def cart_events(self, record: Record, receipt: Receipt) -> None:
@@ -107,18 +117,21 @@ class Processor:
 
         Waits while too much is not durable yet. Raises `Revoked` when the partition is not this worker's.
         """
-        partition = self._partition(record)
+        partition, began = self._partition(record), time.perf_counter()
         partition.batch_wall = time.time()
         value = record.value or b""
         arrived = partition.records(record.key, value, record.offset, record.timestamp)
         scored = time.time()
+        self._took_events(time.perf_counter() - began)
         for wall in arrived:
             self.metrics.event_to_score.observe(max(0.0, scored - wall))
         await self._gather_later(record.partition, len(value), receipt)
 
     async def contact(self, record: Record, receipt: Receipt) -> None:
         """Take a record of the contacts, as `cart_event` does."""
-        self._partition(record).contact(record.key or b"", record.value or b"", record.offset)
+        partition, began = self._partition(record), time.perf_counter()
+        partition.contact(record.key or b"", record.value or b"", record.offset)
+        self._took_contact(time.perf_counter() - began)
         await self._gather_later(record.partition, len(record.value or b""), receipt)
 
     def tick(self, idle: Iterable[int], committed: Mapping[int, int]) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ringback.cart import PASSIVE
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, ContactEvent, ContactKind, Conversion, DeadLetterReason, EventKind
+from ringback.records import CartEvent, Channel, ContactEvent, ContactKind, Conversion, DeadLetterReason, EventKind
 from stream import carts, merge
 from stream.attribution import Arm, attributed
 from stream.carts import Returned, ShopperState
@@ -34,6 +34,13 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     lag: float = 0.0
 
 
+class Rated(msgspec.Struct, frozen=True):
+    """What a shopper said of an order, 1 to 5, and by what channel the order was won, if by any."""
+
+    channel: Channel | None
+    rating: int
+
+
 class Reaction(msgspec.Struct):
     """``refusal`` is why the event does not count, or counts in part only. ``forwards`` are for other shoppers."""
 
@@ -43,6 +50,7 @@ class Reaction(msgspec.Struct):
     forwards: Sequence[CartEvent] = ()
     conversions: Sequence[Conversion] = ()
     arms: Sequence[Arm] = ()
+    rating: Rated | None = None
 
 
 STOPS: dict[EventKind, WithdrawalReason] = {
@@ -79,7 +87,8 @@ def react(state: ShopperState, event: CartEvent, print_: bytes, place: Place, wi
         case EventKind.HANDED_OVER:
             return _taken_over(state, event, print_, place, window)
         case _:
-            return Reaction(carts.moved_on(state, event, print_, place.offset, place.index))
+            after = carts.moved_on(state, event, print_, place.offset, place.index)
+            return Reaction(after, rating=_rating(state, event))
 
 
 def react_to_contact(state: ShopperState, contact: ContactEvent, offset: int, window: float) -> Reaction:
@@ -150,6 +159,13 @@ def _given_back(state: ShopperState, event: CartEvent, print_: bytes, place: Pla
     )
     after, conversions, arms = attributed(event.shopper_id, after, window)
     return Reaction(after, conversions=conversions, arms=arms)
+
+
+def _rating(state: ShopperState, event: CartEvent) -> Rated | None:
+    if event.kind is not EventKind.RATED or event.rating is None:
+        return None
+    won_by = next((one.channel for one in state.conversions if one.order_id == event.order_id), None)
+    return Rated(won_by, event.rating)
 
 
 def _absorbed(state: ShopperState, event: CartEvent, print_: bytes, place: Place) -> Reaction:

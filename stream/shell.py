@@ -58,7 +58,7 @@ def assemble(
         Continuity(partial(continuity.committed, settings.kafka, settings.stream.app_id)),
         (stream_app.cart_events.get_topic_name(), stream_app.contacts.get_topic_name()),
     )
-    table.outputs, table.recovered = outputs, processor.recovered
+    table.outputs, table.recovering, table.recovered = outputs, processor.recovering, processor.recovered
     table.connect = partial(kafka.reader, settings.kafka)
     table.states_read = metrics.states_read.inc
     agents.install(stream_app, processor, flusher, member)

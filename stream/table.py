@@ -25,14 +25,15 @@ class ShopperTable(faust.Table[bytes, bytes]):
     """Shopper id to encoded state, with a changelog in Kafka.
 
     Faust's own table takes a key's partition from the event that is being iterated, and so can't be written from a
-    batch or a timer; and it returns before the changelog has the write. ``recovered`` is called with the partitions
-    that are this worker's, before any of their records is taken.
+    batch or a timer; and it returns before the changelog has the write. ``recovering`` is called before their states
+    are read, and ``recovered`` with the partitions that are this worker's, before any of their records is taken.
     """
 
     # mode names a service's logger after its module; its starts and stops belong with the other services of Faust.
     logger = logging.getLogger("faust.tables")
     outputs: Outputs
     connect: Callable[[], AIOKafkaConsumer]
+    recovering: Callable[[], None]
     recovered: Recovered
     states_read: Callable[[int], None]
     _standing_by: asyncio.Task[None] | None = None
@@ -71,6 +72,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
             self._standing_by = None
         await super().on_recovery_completed(active_tps, standby_tps)
         mine = {tp.partition for tp in active_tps}
+        self.recovering()
         try:
             await self._load(mine)
             if self._states.deals != deal:

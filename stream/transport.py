@@ -10,14 +10,12 @@
 6. While all partitions with records have full buffers it waits for other partitions, a whole second at a time.
 """
 
-import logging
 import types
 from collections.abc import Coroutine, Generator, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from faust.sensors.monitor import Monitor
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
@@ -90,27 +88,6 @@ class Transport(driver.Transport):
     """The transport with this module's consumer."""
 
     Consumer = Consumer
-
-
-class QuietMonitor(Monitor):
-    """Faust's own monitor without what it counts for every record; Ringback counts for itself."""
-
-    logger = logging.getLogger("faust.sensors")
-
-    def on_message_in(self, tp: Any, offset: int, message: Any) -> None:
-        """Count nothing."""
-
-    def on_stream_event_in(self, tp: Any, offset: int, stream: Any, event: Any) -> None:
-        """Count nothing."""
-
-    def on_stream_event_out(self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None) -> None:
-        """Count nothing."""
-
-    def on_message_out(self, tp: Any, offset: int, message: Any) -> None:
-        """Count nothing."""
-
-    def track_tp_end_offset(self, tp: Any, offset: int) -> None:
-        """Note nothing."""
 
 
 async def _rest(coroutine: Coroutine[Any, Any, Any], blocked_on: Any) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from faust import Worker
 
 from dialer.hopper import Hopper
-from ringback import kafka
+from ringback import kafka, loop_lag
 from ringback.admin import AdminServer
 from ringback.metrics import StreamMetrics
 from ringback.redis_client import connect
@@ -35,13 +35,13 @@ def main(settings: Settings) -> None:
     metrics = StreamMetrics()
     models = Serving.start(settings.scoring, metrics)
     settings.stream.data_dir.mkdir(parents=True, exist_ok=True)
-    stream_app = create(settings)
+    stream_app = create(settings, metrics)
     clock = settings.simulation.clock()
     redis, app = connect(settings.redis), stream_app.app
     prices = Prices(settings, clock, metrics)
     monitor = Monitor(metrics, lambda: models.live.current.manifest, settings.decide.attribution_window)
     following = CartFollowing(settings, clock, TimedModels(models, metrics), metrics, prices, monitor)
-    shell = assemble(settings, stream_app, following, Hopper(redis, settings.dialer.campaign), metrics)
+    shell = assemble(settings, stream_app, following, Hopper.of(redis, settings), metrics)
     processor, flusher = shell.processor, shell.flusher
     alive = {"clock": lambda: _lately(processor.beat), "flush": lambda: _lately(flusher.busy_since)}
     ready = {
@@ -57,6 +57,7 @@ def main(settings: Settings) -> None:
         await redis.aclose()
 
     app.on_before_shutdown.connect(close, weak=False)
+    app.task(partial(loop_lag.watch, metrics.loop_lag))
     try:
         asyncio.run(kafka.create_topics(settings.kafka, patience=math.inf))
         if prices.wanted:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ringback.decisions import Decision
+from ringback.metric_labels import ScoreOf
 from ringback.metrics import StreamMetrics
 from ringback.records import Conversion
 from scoring.drift.psi import LEAST_ROWS, Reference, Shift, Tally
@@ -54,6 +55,8 @@ class Pending:
     shopper_id: str
     time: float
     score: float
+    shadow_version: str | None = None
+    shadow_score: float | None = None
     bought: bool = False
 
 
@@ -68,6 +71,8 @@ class Outcomes:
         self._newest = -math.inf
         self._pending: deque[Pending] = deque(maxlen=MOST_PENDING)
         self._losses: deque[float] = deque(maxlen=size)
+        self._shadow_version: str | None = None
+        self._shadow_losses: deque[float] = deque(maxlen=size)
 
     def __len__(self) -> int:
         return len(self._losses)
@@ -76,7 +81,15 @@ class Outcomes:
         """Take a decision that the watched model made."""
         self._newest = max(self._newest, decision.time)
         if decision.arm == "holdout":
-            self._pending.append(Pending(decision.shopper_id, decision.time, decision.score))
+            self._pending.append(
+                Pending(
+                    decision.shopper_id,
+                    decision.time,
+                    decision.score,
+                    decision.shadow_version,
+                    decision.shadow_score,
+                )
+            )
         while self._pending and self._pending[0].time + self._horizon + GRACE_SECONDS < self._newest:
             self._settle(self._pending.popleft())
 
@@ -88,12 +101,28 @@ class Outcomes:
 
     def log_loss(self) -> float:
         """Mean log-loss of the last decisions whose label is known, in nats; NaN while there are too few."""
-        losses = tuple(self._losses)
-        return sum(losses) / len(losses) if len(losses) >= LEAST_ROWS else UNKNOWN
+        return _mean(self._losses)
+
+    def shadow_log_loss(self) -> float:
+        """The same of the shadow model that scored last, on those of them that it scored."""
+        return _mean(self._shadow_losses)
 
     def _settle(self, pending: Pending) -> None:
-        likelihood = pending.score if pending.bought else 1.0 - pending.score
-        self._losses.append(-math.log(max(likelihood, LEAST_LIKELIHOOD)))
+        self._losses.append(_loss(pending.score, bought=pending.bought))
+        if pending.shadow_score is not None:
+            if pending.shadow_version != self._shadow_version:
+                self._shadow_version = pending.shadow_version
+                self._shadow_losses.clear()
+            self._shadow_losses.append(_loss(pending.shadow_score, bought=pending.bought))
+
+
+def _loss(score: float, *, bought: bool) -> float:
+    return -math.log(max(score if bought else 1.0 - score, LEAST_LIKELIHOOD))
+
+
+def _mean(losses: deque[float]) -> float:
+    held = tuple(losses)
+    return sum(held) / len(held) if len(held) >= LEAST_ROWS else UNKNOWN
 
 
 class Monitor:
@@ -114,7 +143,12 @@ class Monitor:
         metrics.drift_rows.set_function(lambda: 0 if self._features is None else len(self._features))
         metrics.score_psi.set_function(lambda: _psi(_shift(self._scores, 0)))
         metrics.matured_rows.set_function(lambda: 0 if self._outcomes is None else len(self._outcomes))
-        metrics.matured_log_loss.set_function(lambda: UNKNOWN if self._outcomes is None else self._outcomes.log_loss())
+        metrics.matured_log_loss.labels(ScoreOf.DECIDING.value).set_function(
+            lambda: UNKNOWN if self._outcomes is None else self._outcomes.log_loss()
+        )
+        metrics.matured_log_loss.labels(ScoreOf.SHADOW.value).set_function(
+            lambda: UNKNOWN if self._outcomes is None else self._outcomes.shadow_log_loss()
+        )
         for index, feature in enumerate(FEATURES):
             self._show(metrics, index, feature.name)
 

@@ -10,7 +10,7 @@ from aiokafka import ConsumerRecord
 from redis.asyncio import Redis
 
 from dialer.hopper import Hopper
-from ringback.decisions import Decision, Lead, Message, Route
+from ringback.decisions import Decision, Message, Route
 from ringback.records import CartEvent, Conversion, DeadLetter, EventKind, Topic, decoder
 from ringback.settings import Settings
 from scoring.model import Model, default_model_folder
@@ -202,7 +202,8 @@ async def _hopper(account: Account, settings: Settings, parts: Mapping[int, Part
     """The leads that wait are those that wait when all that was asked for is done once, in order."""
     campaign = settings.dialer.campaign
     waiting = await _waiting(redis, campaign)
-    leads = [await _lead(redis, campaign, one) for one in waiting]
+    found = {lead.lead_id: lead async for lead in Hopper(redis, campaign).each()}
+    leads = [found[one] for one in waiting]
     account.counts["leads that wait"] = len(waiting)
     bought = _bought(parts)
     twice = [shopper for shopper, count in Counter(lead.shopper_id for lead in leads).items() if count > 1]
@@ -214,11 +215,6 @@ async def _hopper(account: Account, settings: Settings, parts: Mapping[int, Part
     wanted = await _done_once(settings, parts, redis)
     account.fault("leads dropped", (f"{one}" for one in wanted - waiting))
     account.fault("leads that should not wait", (f"{one}" for one in waiting - wanted))
-
-
-async def _lead(redis: Redis, campaign: str, lead_id: str) -> Lead:
-    raw = await redis.hget(HOPPER.format(campaign=campaign, what=f"lead:{lead_id}"), "json")
-    return msgspec.json.decode(raw or b"null", type=Lead)
 
 
 def _bought(parts: Mapping[int, Partition]) -> dict[str, float]:

@@ -91,7 +91,7 @@ async def running(intake: Intake) -> AsyncIterator[Intake]:
 
 
 def request(*parsed: CartEvent | Refused) -> Admitted:
-    return Admitted(SHOP, list(parsed), NOW + 0.5)
+    return Admitted(SHOP, list(parsed), NOW + 0.5, NOW)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from outreach.courier import Courier
 from outreach.dispatcher import GROUP, LONGEST_RETRY_SECONDS, RETRY_SECONDS, Dispatcher, backoff
 from outreach.providers import HttpProvider
 from ringback.clock import Clock
+from ringback.decide_settings import CostSettings
 from ringback.errors import SettingsError
 from ringback.kafka import create_topics
 from ringback.metrics import OutreachMetrics
@@ -44,10 +45,10 @@ class Running:
     metrics: OutreachMetrics
 
     def sent(self, outcome: str = "sent") -> float:
-        value = self.metrics.registry.get_sample_value(
-            "ringback_messages_total", {"channel": "sms", "outcome": outcome}
-        )
-        return value or 0.0
+        return self.total("messages_total", outcome=outcome)
+
+    def total(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"ringback_{name}", {"channel": "sms", **labels}) or 0.0
 
 
 @asynccontextmanager
@@ -58,7 +59,7 @@ async def running(
     provider, metrics, stop = HttpProvider(gateway.settings()), OutreachMetrics(), asyncio.Event()
     clock = clock or Clock(origin=NOON, wall_origin=time.time())
     courier = Courier(Claims(redis, cap), provider, clock, shop_name="Acme", simulated=False)
-    dispatcher = Dispatcher(settings, clock, courier, metrics)
+    dispatcher = Dispatcher(settings, clock, courier, metrics, CostSettings())
     task = asyncio.create_task(dispatcher.run(stop))
     try:
         yield Running(dispatcher, task, stop, metrics)
@@ -83,6 +84,9 @@ async def test_each_message_is_sent_once_and_reported_once(
         ("message-3", "bought")
     ]
     assert (outreach.sent("refused") >= 1, outreach.sent() >= 9) == (True, True)
+    assert outreach.total("contacts_blocked_total", rule="bought") == outreach.sent("refused")
+    assert outreach.total("spend_total", currency="USD") == pytest.approx(0.02 * outreach.sent())
+    assert outreach.total("message_send_seconds_count") >= 10
 
 
 async def test_what_is_read_again_is_not_sent_again(settings: KafkaSettings, redis: Redis, gateway: Gateway) -> None:
@@ -122,7 +126,10 @@ async def test_messages_wait_for_their_provider(settings: KafkaSettings, redis: 
     await publish(settings, [message(n) for n in range(4)])
     async with running(settings, redis, gateway) as outreach:
         await until(lambda: len(gateway.posted) >= 2, "two attempts")
+        registry = outreach.metrics.registry
         assert await committed(settings, GROUP) == 0
+        assert registry.get_sample_value("ringback_outreach_up", {"server": "provider"}) == 0
+        assert registry.get_sample_value("ringback_outreach_up", {"server": "kafka"}) == 1
         gateway.status = 202
         await until(lambda: outreach.sent() == 4, "four messages sent")
     assert sorted(gateway.accepted) == [f"message-{n}" for n in range(4)]

@@ -22,6 +22,7 @@ COMMANDS = (
     "replay",
     "train",
     "score",
+    "do-not-call",
     "doctor",
     "drift",
     "explain",
@@ -32,8 +33,11 @@ COMMANDS = (
     "promote",
     "rollback",
     "models",
+    "calls",
     "config",
     "schema",
+    "simulate",
+    "metrics",
     "version",
 )
 REES46 = Path(__file__).parent.parent / "ingest" / "logs" / "rees46.csv"

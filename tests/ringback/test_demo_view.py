@@ -56,7 +56,7 @@ def test_what_comes_next_is_said_until_it_has_come(metrics: Metrics) -> None:
     said.append(demo_view.coming(metrics.picture()))
     metrics.dialer.calls.labels(Outcome.CONNECTED.value).inc()
     said.append(demo_view.coming(metrics.picture()))
-    metrics.stream.conversions.labels("voice").inc()
+    metrics.stream.conversions.labels("voice", "USD").inc()
     said.append(demo_view.coming(metrics.picture()))
     assert len(set(said)) == 4
     assert "30 shop minutes, 15 s here" in said[0]
@@ -65,13 +65,14 @@ def test_what_comes_next_is_said_until_it_has_come(metrics: Metrics) -> None:
 def test_the_view_shows_what_is_counted(metrics: Metrics) -> None:
     metrics.stream.events.labels("item_added").inc(1234)
     metrics.stream.event_to_score.observe(0.0015)
-    metrics.stream.revenue.labels("voice", "USD").inc(123_456)
-    metrics.stream.conversions.labels("voice").inc(3)
-    metrics.dialer.hopper.set(17)
+    metrics.stream.revenue.labels("voice", "USD").inc(1234.56)
+    metrics.stream.conversions.labels("voice", "USD").inc(3)
+    metrics.dialer.hopper.labels("high").set(17)
     metrics.dialer.agents.labels("talking").set(5)
-    metrics.dialer.agent_staffed.inc(100)
-    metrics.dialer.agent_busy.inc(63)
-    metrics.dialer.abandoned_ratio.set(0.025)
+    metrics.dialer.agent_seconds.labels("idle").inc(37)
+    metrics.dialer.agent_seconds.labels("talking").inc(63)
+    metrics.dialer.agent_seconds.labels("paused").inc(500)
+    metrics.dialer.abandoned_ratio.labels("today").set(0.025)
     shown = text(demo_view.live(metrics.picture(), 120))
     for part in ("1234, 42/s", "17 leads", "63%", "2.5%", "3 orders, 1,234.56 USD", "http://127.0.0.1:9102/metrics"):
         assert part in shown

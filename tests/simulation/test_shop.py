@@ -182,3 +182,15 @@ def test_a_call_without_a_talk_helps_as_little_as_a_message(doubt: Doubt) -> Non
     message = help_of(doubt, Channel.SMS, None)
     assert help_of(doubt, Channel.VOICE, None) == help_of(doubt, Channel.VOICE, 3.0) == message
     assert help_of(doubt, Channel.VOICE, 60.0) > message
+
+
+def test_orders_are_rated_and_nothing_else_changes() -> None:
+    silent, asked = Shop(4, start=START), Shop(4, start=START, rated=1.0)
+    plain, told = silent.events_until(START + DAY), asked.events_until(START + DAY)
+    ratings = [event for event in told if event.kind is EventKind.RATED]
+    assert [event for event in told if event.kind is not EventKind.RATED] == plain
+    orders = {event.order_id: event for event in plain if event.kind is EventKind.ORDER_COMPLETED}
+    assert len({event.order_id for event in ratings}) == len(ratings) > 0.9 * len(orders) > 0
+    assert all(event.time > orders[event.order_id].time for event in ratings)
+    assert {event.rating for event in ratings} <= {1, 2, 3, 4, 5}
+    assert not [event for event in plain if event.kind is EventKind.RATED]

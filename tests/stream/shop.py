@@ -20,7 +20,7 @@ ADA = Shopper(
     phone="+12125550123",
     country="US",
     timezone="America/New_York",
-    consent=Consent(voice=True, sms=True, chat=True),
+    consent=Consent(voice=True, sms=True, chat=True, evidence="checkout"),
 )
 # The order in which these come does matter: they end something.
 UNORDERED = INTERNAL_KINDS | {EventKind.ERASED}

@@ -90,6 +90,7 @@ def test_a_cancelled_orders_cart_stays_bought() -> None:
         EventKind.ORDER_REFUNDED,
         EventKind.CONSENT_CHANGED,
         EventKind.DATA_REQUESTED,
+        EventKind.RATED,
     ],
 )
 def test_what_is_no_act_of_the_shopper_puts_nothing_off(kind: EventKind) -> None:
@@ -114,12 +115,12 @@ def test_a_no_to_calls_withdraws_the_call() -> None:
     assert part.take_effects().hopper == [Withdrawal("ada", "opted_out", NOON + 2001)]
     shopper = held(part)[b"ada"].shopper
     assert shopper is not None
-    assert shopper.consent == Consent(voice=False, sms=False, chat=True)
+    assert shopper.consent == Consent(voice=False, sms=False, chat=True, evidence="checkout")
 
 
 def test_an_answer_that_was_captured_before_does_not_replace_a_newer_one() -> None:
     part = partition()
-    feed(part, [added(0), consent_changed(20, Consent(voice=True, captured=NOON + 20))])
+    feed(part, [added(0), consent_changed(20, Consent(voice=True, evidence="account", captured=NOON + 20))])
     feed(part, [consent_changed(30, Consent(voice=False, captured=NOON + 10))], first_offset=2)
     assert part.take_effects().hopper == []
     shopper = held(part)[b"ada"].shopper

@@ -10,9 +10,9 @@ from ringback.cart import CHANGES
 from ringback.clock import Clock
 from ringback.decisions import Decision
 from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, Item, encode
-from scoring.features import DAY, FEATURES, feature_hash
 from scoring.data.replay import FORGET_AFTER_SECONDS, number_of, served
 from scoring.data.rows import prefix_rows
+from scoring.features import DAY, FEATURES, feature_hash
 from stream.partition import Partition
 from tests.stream import shop
 from tests.stream.shop import NOON, Even, HeldStates, added, event, feed, held, partition

@@ -218,7 +218,7 @@ def test_no_worth_outweighs_consent_or_a_rule(
 def test_only_channels_that_were_agreed_to_are_weighed(
     intent: float, value: int, voice: bool, sms: bool, chat: bool
 ) -> None:
-    consent = Consent(voice=voice, sms=sms, chat=chat)
+    consent = Consent(voice=voice, sms=sms, chat=chat, evidence="checkout")
     config = settings()
     part = partition(config)
     feed(part, [added(0, price=value, shopper=ADA.__class__(phone=ADA.phone, country="US", consent=consent))])

@@ -103,7 +103,7 @@ class Way:
         parsed = SOURCES[sent.platform].parse(
             sent.headers, sent.body, shop=place, now=self.now, limits=self.config.ingest
         )
-        return Admitted(place, parsed, self.now)
+        return Admitted(place, parsed, self.now, self.now)
 
     def step(self, number: int) -> bool:
         """One record of a partition; False when there is none."""

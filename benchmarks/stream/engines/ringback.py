@@ -135,10 +135,11 @@ def main() -> None:
         }
     )
     use_uvloop()
-    stream_app = create(settings, cart_events=given.input)
+    metrics = StreamMetrics()
+    stream_app = create(settings, metrics, cart_events=given.input)
     following = JobFollowing(job.Job(given.model), given.output)
     hopper = Hopper(connect(settings.redis), settings.dialer.campaign)
-    shell, app = assemble(settings, stream_app, following, hopper, StreamMetrics()), stream_app.app
+    shell, app = assemble(settings, stream_app, following, hopper, metrics), stream_app.app
 
     async def close(*_: object, **__: object) -> None:
         await shell.outputs.stop()

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from ringback.decisions import Decision, Reason, Route
+from ringback.metric_labels import ScoreOf
 from ringback.metrics import StreamMetrics
 from ringback.records import Channel, Conversion
 from scoring.drift.monitor import GRACE_SECONDS, WINDOW, Monitor
@@ -78,9 +79,13 @@ class Worker:
         return made
 
     def gauge(self, name: str, feature: str | None = None) -> float:
-        found = self.registry.get_sample_value(
-            f"ringback_stream_{name}", {} if feature is None else {"feature": feature}
-        )
+        return self.labelled(name, {} if feature is None else {"feature": feature})
+
+    def log_loss(self, model: ScoreOf = ScoreOf.DECIDING) -> float:
+        return self.labelled("matured_log_loss_nats", {"model": model.value})
+
+    def labelled(self, name: str, labels: dict[str, str]) -> float:
+        found = self.registry.get_sample_value(f"ringback_stream_{name}", labels)
         assert found is not None
         return found
 
@@ -108,39 +113,39 @@ FIRST = FEATURES[0].name
 def test_nothing_is_said_with_few_rows() -> None:
     worker = Worker()
     worker.decide(LEAST_ROWS - 1)
-    assert math.isnan(worker.gauge("feature_psi", FIRST))
-    assert math.isnan(worker.gauge("feature_missing", FIRST))
-    assert math.isnan(worker.gauge("score_psi"))
+    assert math.isnan(worker.gauge("feature_stability_index", FIRST))
+    assert math.isnan(worker.gauge("feature_missing_ratio", FIRST))
+    assert math.isnan(worker.gauge("score_stability_index"))
     assert worker.gauge("drift_rows") == LEAST_ROWS - 1
     worker.decide(1)
-    assert not math.isnan(worker.gauge("feature_psi", FIRST))
+    assert not math.isnan(worker.gauge("feature_stability_index", FIRST))
 
 
 def test_what_training_saw_is_no_drift() -> None:
     worker = Worker()
     worker.decide(LEAST_ROWS)
-    assert max(worker.gauge("feature_psi", feature.name) for feature in FEATURES) < 0.1
-    assert worker.gauge("score_psi") < 0.1
-    assert worker.gauge("feature_missing", FIRST) == 0
+    assert max(worker.gauge("feature_stability_index", feature.name) for feature in FEATURES) < 0.1
+    assert worker.gauge("score_stability_index") < 0.1
+    assert worker.gauge("feature_missing_ratio", FIRST) == 0
 
 
 def test_another_distribution_is_seen_and_forgotten_again() -> None:
     worker = Worker()
     worker.decide(WINDOW // 2)
     worker.decide(WINDOW // 2, shift=1.0)
-    assert worker.gauge("feature_psi", FIRST) > ALARM
+    assert worker.gauge("feature_stability_index", FIRST) > ALARM
     worker.decide(WINDOW)
     assert worker.gauge("drift_rows") == WINDOW
-    assert worker.gauge("feature_psi", FIRST) < 0.1
+    assert worker.gauge("feature_stability_index", FIRST) < 0.1
 
 
 def test_missing_values_and_new_scores_are_seen() -> None:
     worker = Worker()
     nothing = (None,) * len(FEATURES)
     worker.decide(LEAST_ROWS, features=nothing, score=0.99)
-    assert worker.gauge("feature_missing", FIRST) == 1
-    assert worker.gauge("feature_psi", FIRST) > ALARM
-    assert worker.gauge("score_psi") > ALARM
+    assert worker.gauge("feature_missing_ratio", FIRST) == 1
+    assert worker.gauge("feature_stability_index", FIRST) > ALARM
+    assert worker.gauge("score_stability_index") > ALARM
 
 
 def test_a_value_that_training_never_had_is_unseen() -> None:
@@ -149,7 +154,7 @@ def test_a_value_that_training_never_had_is_unseen() -> None:
     worker = Worker(model=msgspec.structs.replace(manifest(), reference=(few, *bins[1:])))
     worker.decide(LEAST_ROWS // 2, features=(0.0,) * len(FEATURES))
     worker.decide(LEAST_ROWS // 2, features=(5.0,) * len(FEATURES))
-    assert worker.gauge("feature_unseen", FIRST) == 0.5
+    assert worker.gauge("feature_unseen_ratio", FIRST) == 0.5
 
 
 def test_another_champion_begins_anew() -> None:
@@ -164,7 +169,7 @@ def test_a_model_without_bins_is_not_compared_with() -> None:
     worker = Worker(model=msgspec.structs.replace(manifest(), reference=()))
     worker.decide(LEAST_ROWS)
     assert worker.gauge("drift_rows") == 0
-    assert math.isnan(worker.gauge("feature_psi", FIRST))
+    assert math.isnan(worker.gauge("feature_stability_index", FIRST))
 
 
 def test_replays_and_the_canarys_scores_are_left_out() -> None:
@@ -173,7 +178,7 @@ def test_replays_and_the_canarys_scores_are_left_out() -> None:
     assert worker.gauge("drift_rows") == 0
     worker.decide(LEAST_ROWS, model_version="canary")
     assert worker.gauge("drift_rows") == LEAST_ROWS
-    assert math.isnan(worker.gauge("score_psi"))
+    assert math.isnan(worker.gauge("score_stability_index"))
 
 
 def later(worker: Worker, seconds: float) -> None:
@@ -191,7 +196,24 @@ def test_a_label_counts_when_its_horizon_has_passed() -> None:
     later(worker, 2 * GRACE_SECONDS)
     assert worker.gauge("matured_rows") == LEAST_ROWS
     expected = -(0.25 * math.log(SHARE) + 0.75 * math.log(1 - SHARE))
-    assert worker.gauge("matured_log_loss") == pytest.approx(expected)
+    assert worker.log_loss() == pytest.approx(expected)
+
+
+def test_the_shadow_is_judged_on_the_same_outcomes() -> None:
+    worker = Worker()
+    made = worker.decide(LEAST_ROWS, score=SHARE, shadow_version="other", shadow_score=0.5)
+    worker.monitor.take((), [conversion(one, 60.0) for one in made[:10]])
+    later(worker, DAY + 2 * GRACE_SECONDS)
+    assert worker.log_loss(ScoreOf.SHADOW) == pytest.approx(math.log(2))
+    assert worker.log_loss() < math.log(2)
+
+
+def test_another_shadow_begins_anew() -> None:
+    worker = Worker()
+    worker.decide(LEAST_ROWS, shadow_version="former", shadow_score=0.5)
+    worker.decide(1, shadow_version="other", shadow_score=0.5)
+    later(worker, DAY + 2 * GRACE_SECONDS)
+    assert math.isnan(worker.log_loss(ScoreOf.SHADOW))
 
 
 def test_an_order_after_the_horizon_or_before_the_decision_is_none() -> None:
@@ -199,7 +221,7 @@ def test_an_order_after_the_horizon_or_before_the_decision_is_none() -> None:
     made = worker.decide(LEAST_ROWS, score=SHARE)
     worker.monitor.take((), [conversion(made[0], DAY + 1), conversion(made[1], 0.0)])
     later(worker, DAY + 2 * GRACE_SECONDS)
-    assert worker.gauge("matured_log_loss") == pytest.approx(-math.log(1 - SHARE))
+    assert worker.log_loss() == pytest.approx(-math.log(1 - SHARE))
 
 
 def test_whoever_was_contacted_is_left_out() -> None:
@@ -215,4 +237,4 @@ def test_orders_that_are_not_joined_are_not_waited_for() -> None:
     worker.decide(LEAST_ROWS)
     later(worker, 2 * DAY)
     assert worker.gauge("matured_rows") == 0
-    assert math.isnan(worker.gauge("matured_log_loss"))
+    assert math.isnan(worker.log_loss())
