@@ -2,7 +2,8 @@
 
 panoramisk 1.4 sends an action again that was under way when the link died, and for a dialer that is a second call to
 one person. Here nothing is queued, nothing is sent twice, every action has a deadline, and an action whose answer did
-not come has an unknown outcome: the caller must look at what lives in Asterisk (``CoreShowChannels``).
+not come has an unknown outcome: the caller must look at what lives in Asterisk (``CoreShowChannels``). What comes in is
+only enqueued while it is read, and a handler that fails harms nothing but its own message.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from ringback.errors import RingbackError, Unavailable
 log = logging.getLogger(__name__)
 
 MESSAGE_BYTES = 256 * 1024
+# Events that wait for their handler, and rows of one list: more than that nobody can use.
+MOST_WAITING = 100_000
 FIRST_PAUSE_SECONDS = 0.2
 # Asterisk counts failed log-ins, and whoever watches it may block an address that keeps trying.
 AUTH_PAUSE_SECONDS = 30.0
@@ -62,7 +65,8 @@ class _Garbage(ConnectionError):
 class _Pending:
     """An action that waits for its answer, and for the events of its list if it is one."""
 
-    def __init__(self, *, listing: bool) -> None:
+    def __init__(self, name: str, *, listing: bool) -> None:
+        self.name = name
         self.answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.items: Messages | None = [] if listing else None
 
@@ -76,8 +80,10 @@ class _Pending:
             return False
         if str(message["Event"]).endswith("Complete"):
             self._finish(message)
-        else:
+        elif len(self.items) < MOST_WAITING:
             self.items.append(message)
+        else:
+            raise _Garbage(f"the list that answers {self.name} has no end")
         return True
 
     def _finish(self, message: Message) -> None:
@@ -110,12 +116,14 @@ class Ami:
         auth_pause: float = AUTH_PAUSE_SECONDS,
     ) -> None:
         self._settings = settings
+        self._tls = settings.context()
         self._on_event = on_event
         self._on_up = on_up
         self._on_down = on_down
         self._auth_pause = auth_pause
         self._writer: asyncio.StreamWriter | None = None
         self._pending: dict[str, _Pending] = {}
+        self._events: asyncio.Queue[Message] = asyncio.Queue()
         self._booted = asyncio.Event()
         self._up = False
         self._was_up = False
@@ -150,6 +158,7 @@ class Ami:
         """Keep the link until cancelled."""
         backoff = FIRST_PAUSE_SECONDS
         while True:
+            began = time.monotonic()
             try:
                 await self._session()
             except AuthFailed as error:
@@ -157,7 +166,9 @@ class Ami:
                 pause = self._auth_pause
             except (OSError, EOFError, TimeoutError, OutcomeUnknown, asyncio.LimitOverrunError) as error:
                 self._complain(f"{_place(self._settings)}: {_reason(error)}; trying again", logging.WARNING)
-                pause = FIRST_PAUSE_SECONDS if self._was_up else backoff
+                # A server that takes the log-in and hangs up again is none to hurry back to.
+                lasted = self._was_up and time.monotonic() - began > self._settings.reconnect_max
+                pause = FIRST_PAUSE_SECONDS if lasted else backoff
                 backoff = min(pause * 2, self._settings.reconnect_max)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter is no secret
 
@@ -166,25 +177,26 @@ class Ami:
         self._booted.clear()
         async with asyncio.timeout(self._settings.action_timeout):
             reader, writer = await asyncio.open_connection(
-                self._settings.host, self._settings.port, limit=MESSAGE_BYTES
+                self._settings.host, self._settings.port, limit=MESSAGE_BYTES, ssl=self._tls
             )
         self._writer = writer
-        reading = asyncio.create_task(self._read(reader))
-        watching = asyncio.create_task(self._log_in_and_watch())
+        tasks = [asyncio.create_task(work) for work in (self._read(reader), self._log_in_and_watch(), self._deliver())]
         try:
-            done, _ = await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
             self._writer = None
             writer.transport.abort()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            while not self._events.empty():
+                self._call(self._on_event, self._events.get_nowait())
             self._set_up(up=False)
             for pending in self._pending.values():
                 pending.fail(LinkLost("the link to Asterisk was lost before the answer"))
             self._pending.clear()
-            for task in (reading, watching):
-                task.cancel()
-            await asyncio.gather(reading, watching, return_exceptions=True)
 
     async def _log_in_and_watch(self) -> None:
         secret = self._settings.secret.get_secret_value()
@@ -218,10 +230,14 @@ class Ami:
         while True:
             # Whole messages are decoded, so a character is never cut in two.
             block = await reader.readuntil(_END)
-            text = block.decode("utf-8", "replace").replace("\0", "").strip("\r\n")
-            message = Message.from_line(text) if text else None
+            message = parse(block)
             if message is not None:
                 self._dispatch(message)
+
+    async def _deliver(self) -> None:
+        """Bring events to their handler: all that wait, before more are read."""
+        while True:
+            self._call(self._on_event, await self._events.get())
 
     def _dispatch(self, message: Message) -> None:
         if message.event == "FullyBooted":
@@ -229,8 +245,11 @@ class Ami:
         pending = self._pending.get(str(message.actionid))
         if pending and pending.take(message):
             return
-        if "Event" in message:
-            self._call(self._on_event, message)
+        if "Event" not in message:
+            return
+        if self._events.qsize() >= MOST_WAITING:
+            raise _Garbage("more events come than can be handled")
+        self._events.put_nowait(message)
 
     async def _exchange(self, name: str, headers: dict[str, Value], *, listing: bool) -> tuple[Message, Messages]:
         writer = self._writer
@@ -239,7 +258,9 @@ class Ami:
         action = Action({"Action": name, **headers})
         _refuse_line_breaks(action)
         action_id = str(action["ActionID"])
-        pending = self._pending[action_id] = _Pending(listing=listing)
+        if action_id in self._pending:
+            raise ValueError(f"{name}: an action with id {action_id} is under way already")
+        pending = self._pending[action_id] = _Pending(name, listing=listing)
         began = time.monotonic()
         try:
             writer.write(str(action).encode())
@@ -268,6 +289,21 @@ class Ami:
         """Say what is wrong once, not at each attempt."""
         log.log(logging.DEBUG if complaint == self._complaint else level, "%s", complaint)
         self._complaint = complaint
+
+
+def parse(block: bytes) -> Message | None:
+    """One message, None for what is none. Of headers that are repeated, in any case, the first one holds.
+
+    Asterisk writes its own headers first: what a dialplan adds, with a shopper's own words in it, can't replace them.
+    """
+    headers: dict[str, str] = {}
+    known: set[str] = set()
+    for line in block.decode("utf-8", "replace").replace("\0", "").split("\r\n"):
+        key, colon, value = line.partition(":")
+        if colon and key.lower() not in known:
+            known.add(key.lower())
+            headers[key] = value.removeprefix(" ")
+    return Message(headers) if known & {"event", "response"} else None
 
 
 def _refuse_line_breaks(action: Action) -> None:

@@ -6,10 +6,10 @@ LONGEST_PAUSE_SECONDS = 120.0
 
 
 class Breaker:
-    """Opens after ``RUN`` failed calls in a row. After a pause it lets one call try; a failure doubles the pause."""
+    """Opens after failures of weight ``RUN`` in a row. After a pause one call may try; a failure doubles the pause."""
 
     def __init__(self) -> None:
-        self._failures = 0
+        self._failures = 0.0
         self._pause = FIRST_PAUSE_SECONDS
         self._paused_until = 0.0
 
@@ -18,10 +18,10 @@ class Breaker:
         """Whether the trunk is thought to be dead."""
         return self._failures >= RUN
 
-    def failed(self, now: float) -> bool:
+    def failed(self, now: float, weight: float = 1.0) -> bool:
         """A call failed in the network; whether that opens the breaker (anew)."""
-        self._failures += 1
-        if self._failures < RUN or now < self._paused_until:
+        self._failures += weight
+        if not self.is_open or now < self._paused_until:
             return False
         self._paused_until = now + self._pause
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
@@ -29,7 +29,7 @@ class Breaker:
 
     def worked(self) -> None:
         """A call got through to an answer of any kind."""
-        self._failures = 0
+        self._failures = 0.0
         self._pause = FIRST_PAUSE_SECONDS
         self._paused_until = 0.0
 

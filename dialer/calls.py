@@ -5,13 +5,32 @@ come in any order: the answer's UserEvent before the OriginateResponse, the Hang
 
 Which outcome a call has follows from OriginateResponse.Reason, Hangup.Cause and Hangup.ChannelStateDesc together; none
 of them is enough. Reasons are Asterisk's control frames (3 ringing, so it rang until the time-out; 5 busy; 8
-congestion; 0 look at the cause); causes are those of ITU-T Q.850.
+congestion; 0 look at the cause); causes are those of ITU-T Q.850. The SIP answer, where Asterisk tells it (Hangup's
+TechCause), is heard only where the cause that Asterisk makes of it says too little or something wrong.
 """
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from uuid import uuid4
 
 from ringback.records import Outcome
+
+_CALL_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def new_call_id() -> str:
+    """The id of a call yet to be made, which becomes its channel's Uniqueid and Linkedid."""
+    return uuid4().hex
+
+
+def is_call_id(text: str) -> bool:
+    """Whether a text is 32 lower-case hex digits.
+
+    All ids have one length: Asterisk compares a new id with those that live as far as the new one goes, and refuses a
+    prefix of any of them.
+    """
+    return _CALL_ID.fullmatch(text) is not None
 
 
 class State(StrEnum):
@@ -38,15 +57,34 @@ class OriginateFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Ringing:
+    """The far end has the call: it rings, or plays something before the answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answered:
-    """The shopper has answered, at Asterisk's time."""
+    """The shopper has answered, at Asterisk's time. ``amd``: an `AmdVerdict` comes before an agent may."""
 
     at: float
+    amd: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AmdVerdict:
+    """What the answering-machine detection made of the greeting, and why, in Asterisk's words.
+
+    ``dropped``: it took it for a machine and hangs up; whenever that was a person, the call was a silent one.
+    """
+
+    status: str
+    cause: str
+    at: float
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The shopper enters the agent's conference, at Asterisk's time."""
+    """The shopper is bridged with the agent, at Asterisk's time."""
 
     agent: str
     at: float
@@ -77,6 +115,11 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True)
+class NobodyLeft:
+    """No agent is there any more, and the phone has rung for as long as it must."""
+
+
+@dataclass(frozen=True, slots=True)
 class GraceOver:
     """The second half of a pair of messages did not come in time."""
 
@@ -86,9 +129,9 @@ class Lost:
     """Asterisk has no channel of this call, and the messages that told its end were missed."""
 
 
-Signal = (
-    Originated | OriginateFailed | Answered | Connected | Abandoned | Hangup | Withdrawn | GraceOver | Lost
-)  # fmt: skip
+Onward = Ringing | Answered | AmdVerdict | Connected | Abandoned | Withdrawn | NobodyLeft
+Outward = Originated | OriginateFailed | Hangup | GraceOver | Lost
+Signal = Onward | Outward
 
 
 class Effect(StrEnum):
@@ -97,6 +140,7 @@ class Effect(StrEnum):
     FIND_AGENT = "find_agent"
     TELL_CONNECTED = "tell_connected"
     TELL_ABANDONED = "tell_abandoned"
+    TELL_WITHDRAWN = "tell_withdrawn"
     HANG_UP = "hang_up"
     AWAIT_REST = "await_rest"
     END = "end"
@@ -110,10 +154,14 @@ class Call:
     state: State = State.ORIGINATING
     response: OriginateFailed | Originated | None = None
     hangup: Hangup | None = None
+    rang: bool = False
     answered_at: float | None = None
+    amd_awaited: bool = False
+    amd: AmdVerdict | None = None
     connected_at: float | None = None
     agent: str | None = None
     withdrawn: str | None = None
+    given_up: bool = False
     outcome: Outcome | None = None
 
     @property
@@ -139,32 +187,41 @@ def step(call: Call, signal: Signal) -> Step:
     if call.state is State.ENDED:
         return call, []
     match signal:
-        case Answered() | Connected() | Abandoned() | Withdrawn():
-            return _onward(call, signal)
-        case _:
+        case Originated() | OriginateFailed() | Hangup() | GraceOver() | Lost():
             return _outward(call, signal)
+        case _:
+            return _onward(call, signal)
 
 
-def _onward(call: Call, signal: Answered | Connected | Abandoned | Withdrawn) -> Step:
+def _onward(call: Call, signal: Onward) -> Step:
     match signal:
-        case Answered(at) if call.state is State.ORIGINATING:
-            return replace(call, state=State.ANSWERED, answered_at=at), [Effect.FIND_AGENT]
+        case Ringing():
+            return replace(call, rang=True), []
+        case Answered(at, amd) if call.state is State.ORIGINATING:
+            effects = [] if amd else [Effect.FIND_AGENT]
+            return replace(call, state=State.ANSWERED, answered_at=at, amd_awaited=amd), effects
+        case AmdVerdict(dropped=dropped) if call.state is State.ANSWERED and call.amd_awaited:
+            return replace(call, amd=signal, amd_awaited=False), [] if dropped else [Effect.FIND_AGENT]
         case Connected(agent, at) if call.connected_at is None:
             # Past its deadline a call stays abandoned, whoever talks to the shopper then: the law counts it.
             state = State.ABANDONED if call.state is State.ABANDONED else State.CONNECTED
             return replace(call, state=state, agent=agent, connected_at=at), [Effect.TELL_CONNECTED]
-        case Abandoned() if call.state in (State.ORIGINATING, State.ANSWERED):
+        # After Connected: the agent's leg was gone before the two were bridged.
+        case Abandoned() if call.state is not State.ABANDONED:
             return replace(call, state=State.ABANDONED), [Effect.TELL_ABANDONED]
         case Withdrawn(reason) if call.state is State.ORIGINATING and not call.withdrawn:
-            return replace(call, withdrawn=reason), [Effect.HANG_UP]
+            effects = [Effect.TELL_WITHDRAWN] if call.given_up else [Effect.TELL_WITHDRAWN, Effect.HANG_UP]
+            return replace(call, withdrawn=reason, given_up=True), effects
+        case NobodyLeft() if call.state is State.ORIGINATING and not call.given_up:
+            return replace(call, given_up=True), [Effect.HANG_UP]
         case _:
             return call, []
 
 
-def _outward(call: Call, signal: Originated | OriginateFailed | Hangup | GraceOver | Lost) -> Step:
+def _outward(call: Call, signal: Outward) -> Step:
     match signal:
         case Lost():
-            return _end(call, Outcome.UNKNOWN)
+            return _end(call, Outcome.ABANDONED if call.state is State.ABANDONED else Outcome.UNKNOWN)
         case OriginateFailed(refused=True):
             return _end(replace(call, response=signal), Outcome.FAILED)
         case Originated() | OriginateFailed():
@@ -196,7 +253,8 @@ def _settle_pair(call: Call) -> Step:
         State.ABANDONED: Outcome.ABANDONED,
         State.ANSWERED: Outcome.HUNG_UP,
     }
-    return _end(call, ended[call.state])
+    dropped = call.amd is not None and call.amd.dropped and call.state is State.ANSWERED
+    return _end(call, Outcome.MACHINE if dropped else ended[call.state])
 
 
 def _end(call: Call, outcome: Outcome) -> Step:
@@ -219,25 +277,51 @@ _BY_CAUSE = {
     42: Outcome.CONGESTION,  # switching equipment congestion
     44: Outcome.CONGESTION,  # requested channel not available
 }
+# What Asterisk's cause hides: 21 is both "the shopper declined" and "the carrier does not know us".
+_BY_SIP = {
+    401: Outcome.FAILED,
+    403: Outcome.FAILED,
+    407: Outcome.FAILED,
+    410: Outcome.INVALID,
+    484: Outcome.INVALID,
+    604: Outcome.INVALID,
+    600: Outcome.BUSY,
+    603: Outcome.DECLINED,
+    607: Outcome.DECLINED,  # unwanted, RFC 8197
+    608: Outcome.DECLINED,  # rejected on the way, RFC 8688
+    503: Outcome.CONGESTION,
+    504: Outcome.CONGESTION,
+}
 
 
 def unanswered(call: Call) -> Outcome:
     """The outcome of a call that was never answered, from what is known of its end.
 
-    A time-out without ringing (channel state Down) is a dead trunk, and so a failure: booked as "no answer" it would
-    burn the whole list in silence.
+    A time-out without ringing (channel state Down, no word of the far end) is a dead trunk, and so a failure: booked as
+    "no answer" it would burn the whole list in silence. What we hung up ourselves says nothing of the trunk, unless it
+    did not ring for as long as a phone must.
     """
+    rang = call.rang or (call.hangup is not None and call.hangup.channel_state != "Down")
+    outcome = _in_the_network(call, rang=rang)
+    if not call.given_up or outcome is not Outcome.FAILED:
+        return outcome
+    if rang:
+        return Outcome.NO_ANSWER
+    return Outcome.UNKNOWN if call.withdrawn else Outcome.FAILED
+
+
+def _in_the_network(call: Call, *, rang: bool) -> Outcome:
     reason = call.response.reason if isinstance(call.response, OriginateFailed) else None
-    cause = call.hangup.cause if call.hangup else 0
-    rang = call.hangup is not None and call.hangup.channel_state != "Down"
-    by_cause = _BY_CAUSE.get(cause, Outcome.FAILED)
+    by_cause = _BY_CAUSE.get(call.hangup.cause, Outcome.FAILED) if call.hangup else Outcome.FAILED
     if reason == _BUSY_FRAME:
-        outcome = Outcome.BUSY
-    elif reason == _CONGESTION_FRAME:
-        outcome = Outcome.CONGESTION
-    elif reason == _RINGING or (reason is None and by_cause is Outcome.NO_ANSWER):
-        outcome = Outcome.NO_ANSWER if rang else Outcome.FAILED
-    else:
-        outcome = by_cause
-    # We hung up ourselves: nothing is wrong with the trunk.
-    return Outcome.NO_ANSWER if call.withdrawn and outcome is Outcome.FAILED else outcome
+        return Outcome.BUSY
+    if reason == _CONGESTION_FRAME:
+        return Outcome.CONGESTION
+    if reason == _RINGING or (reason is None and by_cause is Outcome.NO_ANSWER):
+        return Outcome.NO_ANSWER if rang else Outcome.FAILED
+    return _BY_SIP.get(_sip_code(call.hangup), by_cause)
+
+
+def _sip_code(hangup: Hangup | None) -> int:
+    text = (hangup.tech_cause or "") if hangup else ""
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -1,4 +1,4 @@
-"""Contact events on their way to Kafka: in order, acknowledged by all replicas, never dropped while the process lives.
+"""Contact events and records of calls on their way to Kafka: in order, acknowledged, never dropped while we live.
 
 A broker that is away makes the queue grow and `Contacts.ready` false; nobody is called then. An event may be written
 twice after a failure: readers know it by ``contact_id`` and ``kind``.
@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ringback import kafka
+from ringback.call_records import CallEntry
 from ringback.errors import Unavailable
 from ringback.records import ContactEvent, Topic, encode
 from ringback.settings import KafkaSettings
@@ -28,7 +29,7 @@ PATIENCE_SECONDS = 15.0
 
 @dataclass(slots=True)
 class _Unsent:
-    event: ContactEvent
+    event: ContactEvent | CallEntry
     acknowledged: asyncio.Future[None]
     posted: float = field(default_factory=time.monotonic)
 
@@ -57,7 +58,7 @@ class Contacts:
         """Seconds that the oldest event has waited."""
         return time.monotonic() - self._unsent[0].posted if self._unsent else 0.0
 
-    def post(self, event: ContactEvent) -> asyncio.Future[None]:
+    def post(self, event: ContactEvent | CallEntry) -> asyncio.Future[None]:
         """Queue an event. The future is done when Kafka has acknowledged it; giving up on it does not unsend it."""
         waiting = _Unsent(event, asyncio.get_running_loop().create_future())
         self._unsent.append(waiting)
@@ -89,7 +90,9 @@ class Contacts:
                 await self._news.wait()
             batch = list(islice(self._unsent, BATCH))
             sent = [
-                await producer.send(Topic.CONTACTS.value, encode(waiting.event), key=waiting.event.shopper_id.encode())
+                await producer.send(
+                    _topic_of(waiting.event), encode(waiting.event), key=waiting.event.shopper_id.encode()
+                )
                 for waiting in batch
             ]
             results = await asyncio.gather(*sent, return_exceptions=True)
@@ -99,3 +102,7 @@ class Contacts:
                 self._unsent.popleft()
                 if not waiting.acknowledged.done():
                     waiting.acknowledged.set_result(None)
+
+
+def _topic_of(event: ContactEvent | CallEntry) -> str:
+    return (Topic.CONTACTS if isinstance(event, ContactEvent) else Topic.CALLS).value

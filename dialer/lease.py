@@ -16,14 +16,21 @@ SAFETY = 0.8
 
 
 class Lease:
-    """Run `keep` in a task. ``on_taken`` is called when the campaign is ours (again), or Redis is back."""
+    """Run `keep` in a task.
 
-    def __init__(self, hopper: Hopper, seconds: float, on_taken: Callable[[], None]) -> None:
+    ``on_taken`` is called when the campaign is ours (again), or Redis is back; ``on_lost`` when it is another's now.
+    """
+
+    def __init__(
+        self, hopper: Hopper, seconds: float, on_taken: Callable[[], None], on_lost: Callable[[], None]
+    ) -> None:
         self.token = uuid4().hex
         self.reachable = False
         self._hopper = hopper
         self._seconds = seconds
         self._on_taken = on_taken
+        self._on_lost = on_lost
+        self._ours = False
         self._until = 0.0
 
     @property
@@ -53,6 +60,10 @@ class Lease:
                 self._until = asked + self._seconds * SAFETY if ours else 0.0
                 if news:
                     self._on_taken()
+                elif self._ours and not ours:
+                    log.warning("another dialer has taken the campaign")
+                    self._on_lost()
+                self._ours = ours
             await asyncio.sleep(self._seconds / 5)
 
     def lost(self) -> None:

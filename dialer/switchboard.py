@@ -6,25 +6,27 @@ The rules are in `dialer.calls` (what a signal means for a call) and `dialer.age
 import asyncio
 import logging
 import time
-from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from panoramisk.message import Message
 
-from dialer import calls, pacing, signals
-from dialer.agents import WORKING, Agents
-from dialer.ami import Ami, NotConnected, OutcomeUnknown
-from dialer.breaker import Breaker
+from dialer import actions, calls, pacing, recycling, signals
+from dialer.actions import Action
+from dialer.agents import Agents
+from dialer.ami import NotConnected, OutcomeUnknown
 from dialer.calls import Call, Effect, Signal, State
-from dialer.compliance.attempts import retry_at
-from dialer.contacts import Contacts
+from dialer.chores import Chores
+from dialer.guard import AbandonmentGuard
 from dialer.hopper import Hopper
+from dialer.journal import Journal
+from dialer.reports import Reports
+from dialer.servers import Server, Slot
+from dialer.tally import Tally
 from ringback.decisions import Lead
-from ringback.errors import Unavailable
-from ringback.metrics import AgentState, CallState, DialerMetrics, NeverEvent
-from ringback.records import Channel, ContactEvent, ContactKind, Disposition, Outcome
+from ringback.dialer_settings import RING_SECONDS
+from ringback.metrics import AgentState, DialerMetrics, NeverEvent
+from ringback.records import ContactKind, Outcome
 from ringback.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,21 +35,40 @@ log = logging.getLogger(__name__)
 LAST_CHANCE_SECONDS = 1.7
 GRACE_SECONDS = 0.5
 CONNECT_SECONDS = 3.0
-REMEMBERED_CALLS = 10_000
-REDIS_RETRY_SECONDS = 0.5
-
-T = TypeVar("T")
+# From an originate to the first ring, at most, where Asterisk does not tell when it rings.
+SET_UP_SECONDS = 3.0
 
 
 @dataclass(slots=True)
 class Live:
-    """A call that is not over. ``began`` and ``missing_since`` are monotonic seconds."""
+    """A call that is not over. Times are monotonic seconds, but ``placed`` is business time.
+
+    ``servers`` are those where it may be: one, unless its originate was another process's. ``absent`` are those of them
+    that do not have it. ``trunk`` is unknown with the server. ``agent`` is who should get the call, if idle then.
+    """
 
     call: Call
     lead: Lead
     began: float
+    placed: float
+    servers: frozenset[str]
+    trunk: str | None = None
+    agent: str | None = None
     missing_since: float | None = None
-    rang: bool = False
+    absent: set[str] = field(default_factory=set)
+    ringing_since: float | None = None
+    resolved: bool = False
+
+    @property
+    def server(self) -> str | None:
+        """Where it is, if that is known."""
+        return next(iter(self.servers)) if len(self.servers) == 1 else None
+
+    def found(self, server: str) -> None:
+        """It is there, and nowhere else."""
+        self.servers = frozenset({server})
+        self.missing_since = None
+        self.absent.clear()
 
 
 class Switchboard:
@@ -57,33 +78,27 @@ class Switchboard:
         self,
         settings: Settings,
         hopper: Hopper,
-        contacts: Contacts,
+        journal: Journal,
         metrics: DialerMetrics,
-        pacer: pacing.Pacer,
+        servers: Mapping[str, Server],
+        guard: AbandonmentGuard,
         may_route: Callable[[], bool],
     ) -> None:
         self.calls: dict[str, Live] = {}
         self.agents = Agents(settings.dialer.wrap_up)
-        self.breaker = Breaker()
         self.changed = asyncio.Event()
+        self.chores = Chores()
+        self.tally = Tally(metrics, {name: server.pacer for name, server in servers.items()}, guard)
         self._settings = settings
         self._clock = settings.simulation.clock()
         self._hopper = hopper
-        self._contacts = contacts
+        self._journal = journal
+        self._reports = Reports(settings, hopper, journal, self.chores, metrics)
         self._metrics = metrics
-        self._pacer = pacer
+        self._servers = servers
         self._may_route = may_route
-        self._ami: Ami | None = None
-        self._waiting: deque[tuple[str, float]] = deque()
-        self._recent: OrderedDict[str, Lead] = OrderedDict()
+        self._waiting: dict[str, float] = {}
         self._settling: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._answered = 0
-        self._abandoned = 0
-
-    def use(self, ami: Ami) -> None:
-        """The link by which calls are redirected and hung up."""
-        self._ami = ami
 
     def knows(self, call_id: str) -> bool:
         """Whether a call lives here, or is being settled."""
@@ -91,122 +106,130 @@ class Switchboard:
 
     def busy(self) -> bool:
         """Whether a call lives or is being settled."""
-        return bool(self.calls or self._tasks)
+        return bool(self.calls or self.chores)
 
-    def floor(self, now: float) -> pacing.Floor:
-        """What the pacer sees at ``now`` (monotonic)."""
-        flights = [now - live.began for live in self.calls.values() if live.call.state is State.ORIGINATING]
+    def ringing(self, server: str) -> list[Live]:
+        """The calls of a server that are neither answered nor over."""
+        return [live for live in self.calls.values() if live.call.state is State.ORIGINATING and live.server == server]
+
+    def on_trunk(self, server: str, trunk: str) -> tuple[int, int]:
+        """How many calls use a trunk, and how many of these are not answered yet."""
+        # A call that was found alive may be on any trunk.
+        here = [live for live in self.calls.values() if server in live.servers and live.trunk in (None, trunk)]
+        states = [live.call.state for live in here]
+        return len(states), states.count(State.ORIGINATING)
+
+    def floor(self, server: str, now: float, free_lines: int) -> pacing.Floor:
+        """What the pacer of a server sees at ``now`` (monotonic)."""
         return pacing.Floor(
-            idle=self.agents.count(AgentState.IDLE),
-            busy=self.agents.busy(now),
-            in_flight=flights,
-            waiting=len(self._waiting),
-            free_lines=max(0, self._settings.dialer.lines - len(self.calls)),
+            idle=self.agents.count(AgentState.IDLE, server),
+            busy=self.agents.busy(now, server),
+            in_flight=[now - live.began for live in self.ringing(server)],
+            waiting=sum(self.calls[call_id].server == server for call_id in self._waiting),
+            free_lines=free_lines,
         )
 
-    def open(self, call_id: str, lead: Lead) -> None:
-        """A call begins (or is found alive): from now on its signals are followed."""
+    def uncovered(self, server: str) -> int:
+        """`pacing.Floor.uncovered` of a server, for who needs nothing else of its floor."""
+        waiting = sum(self.calls[call_id].server == server for call_id in self._waiting)
+        return self.agents.count(AgentState.IDLE, server) - len(self.ringing(server)) - waiting
+
+    def promised(self) -> set[str]:
+        """The agents for whom calls ring: their own callbacks, or what they asked for."""
+        return {live.agent for live in self.calls.values() if live.agent and live.call.state is State.ORIGINATING}
+
+    def open(
+        self,
+        call_id: str,
+        lead: Lead,
+        slot: Slot | None = None,
+        agent: str | None = None,
+        placed: float | None = None,
+    ) -> None:
+        """A call begins in its slot (or is found in Redis, and may be on any server): its signals are followed now.
+
+        ``agent`` gets it, if idle when it is answered; ``placed`` is its beginning, business time, where that is past.
+        Raises `ValueError` for an id that is none: see `dialer.calls`.
+        """
+        if not calls.is_call_id(call_id):
+            raise ValueError(f"{call_id!r} is no call id: 32 lower-case hex digits")
         if any(live.lead.phone_ref == lead.phone_ref for live in self.calls.values()):
             self._metrics.never_events.labels(NeverEvent.SECOND_CALL_AT_ONCE.value).inc()
             log.error("call %s goes to a person who is being called already", call_id)
-        self.calls[call_id] = Live(Call(call_id), lead, time.monotonic())
-        self._remember(call_id, lead)
+        servers = frozenset({slot.server.name} if slot else self._servers)
+        trunk = slot.trunk.name if slot else None
+        placed = self._clock.now() if placed is None else placed
+        self.calls[call_id] = Live(Call(call_id), lead, time.monotonic(), placed, servers, trunk, agent)
+        self._reports.remember(call_id, lead)
 
     def undo(self, call_id: str, why: str) -> None:
         """A call that is on record as attempted was certainly not placed: say so, and put its lead back."""
         live = self.calls.pop(call_id)
-        told = self.tell(ContactKind.ENDED, live.lead, call_id, outcome=Outcome.FAILED, detail=f"not placed: {why}")
+        told = self._journal.tell(
+            ContactKind.ENDED, live.lead, call_id, outcome=Outcome.FAILED, detail=f"not placed: {why}"
+        )
         self._settling.add(call_id)
-        self.spawn(self._unreserve(call_id, told))
+        self.chores.spawn(self._unreserve(call_id, told))
 
     async def _unreserve(self, call_id: str, told: asyncio.Future[None]) -> None:
         await told
-        await self.insist(lambda: self._hopper.unreserve(call_id, self._clock.now()))
+        await self.chores.insist(lambda: self._hopper.unreserve(call_id, self._clock.now()))
         self._settling.discard(call_id)
 
-    def on_event(self, message: Message) -> None:
-        """An AMI event."""
+    def forget(self) -> None:
+        """The calls are another dialer's now: whatever comes of them is for that one to tell and to settle."""
+        self.calls.clear()
+        self._waiting.clear()
+
+    def on_event(self, server: str, message: Message) -> signals.Chosen | None:
+        """An AMI event of a server. What an agent decided on a preview is not the switchboard's: it is returned."""
         match signals.read(message, time.time()):
             case signals.OfCall(call_id, signal):
-                self.signal(call_id, signal)
-            case signals.OfAgent(agent_id, state) if agent_id:
-                self._agent(agent_id, state)
-            case signals.Reported(call_id, agent_id, disposition):
-                self._report(call_id, agent_id, disposition)
+                self.signal(call_id, signal, server)
+            case signals.OfAgent(agent_id, state):
+                self._agent(server, agent_id, state)
+            case signals.Reported() as reported:
+                self._reports.disposition(reported)
+            case signals.OptedOut(call_id):
+                self._reports.opted_out(call_id)
+            case signals.Chosen() as chosen:
+                return chosen
+        return None
 
-    def signal(self, call_id: str, signal: Signal) -> None:
-        """Bring a signal to its call and do what follows."""
+    def signal(self, call_id: str, signal: Signal, server: str | None = None) -> None:
+        """Bring a signal to its call and do what follows. ``server`` is where it comes from, if from Asterisk."""
         live = self.calls.get(call_id)
         if live is None:
-            if isinstance(signal, calls.Answered):
+            if isinstance(signal, calls.Answered) and self._may_route():
                 log.warning("call %s was answered after it was given up; the safe-harbour message plays", call_id)
             return
-        live.missing_since = None
+        if server:
+            live.found(server)
+        if isinstance(signal, calls.Ringing) and live.ringing_since is None:
+            live.ringing_since = time.monotonic()
         live.call, effects = calls.step(live.call, signal)
         for effect in effects:
             self._do(effect, live)
         self.changed.set()
 
-    def tick(self, now: float, seconds: float) -> None:
-        """Once in a while: end wrap-ups, free agents whose call did not come, show the floor. ``now`` is monotonic."""
+    def tick(self, now: float) -> None:
+        """Once in a while: end wrap-ups, free agents whose call did not come. ``now`` is monotonic."""
         for lasted in self.agents.tick(now):
-            self._pacer.observe(pacing.WrapUpEnded(lasted))
+            self.tally.wrapped_up(lasted)
         for agent in self.agents.waiting_longer(CONNECT_SECONDS, now):
             log.warning("agent %s got no shopper within %.0f s; idle again", agent.agent_id, CONNECT_SECONDS)
             self.agents.release(agent.call_id or "", now)
-        for state in AgentState:
-            self._metrics.agents.labels(state.value).set(self.agents.count(state))
-        for call_state in CallState:
-            count = sum(live.call.state.value == call_state.value for live in self.calls.values())
-            self._metrics.calls_now.labels(call_state.value).set(count)
-        working = sum(agent.state in WORKING for agent in self.agents)
-        self._metrics.agent_busy.inc(seconds * working)
-        self._metrics.agent_staffed.inc(seconds * (working + self.agents.count(AgentState.IDLE)))
+        self._give_up_where_nobody_is_left(now)
         self._match()
         self.changed.set()
 
-    def tell(self, kind: ContactKind, lead: Lead, call_id: str, **more: Any) -> asyncio.Future[None]:
-        """Queue a contact event; see `Contacts.post`."""
-        wall = time.time()
-        event = ContactEvent(
-            contact_id=call_id,
-            lead_id=lead.lead_id,
-            shopper_id=lead.shopper_id,
-            cart_id=lead.cart_id,
-            channel=Channel.VOICE,
-            kind=kind,
-            time=self._clock.at(wall),
-            campaign=self._settings.dialer.campaign,
-            wall=wall,
-            **more,
-        )
-        return self._contacts.post(event)
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something beside; `busy` until it is done."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
-            log.error("a step of a call failed", exc_info=error)
-
-    async def close(self) -> None:
-        """Give up what is under way: it is found again in Redis."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def insist(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Repeat an idempotent step until Redis has taken it."""
-        while True:
-            try:
-                return await step()
-            except Unavailable as error:
-                log.debug("repeated: %s", error)
-                await asyncio.sleep(REDIS_RETRY_SECONDS)
+    def _give_up_where_nobody_is_left(self, now: float) -> None:
+        for server in self._servers:
+            if not self.agents.staffed(server):
+                for live in self.ringing(server):
+                    since = live.ringing_since or live.began + SET_UP_SECONDS
+                    if now - since >= RING_SECONDS:
+                        self.signal(live.call.call_id, calls.NobodyLeft())
 
     def _do(self, effect: Effect, live: Live) -> None:
         match effect:
@@ -216,9 +239,10 @@ class Switchboard:
                 self._connect(live)
             case Effect.TELL_ABANDONED:
                 self._abandon(live)
+            case Effect.TELL_WITHDRAWN:
+                self._journal.tell(ContactKind.WITHDRAWN, live.lead, live.call.call_id, detail=live.call.withdrawn)
             case Effect.HANG_UP:
-                self.tell(ContactKind.WITHDRAWN, live.lead, live.call.call_id, detail=live.call.withdrawn)
-                self.spawn(self._hang_up(live.call.call_id))
+                self.chores.spawn(self._hang_up(live))
             case Effect.AWAIT_REST:
                 loop = asyncio.get_running_loop()
                 loop.call_later(GRACE_SECONDS, self.signal, live.call.call_id, calls.GraceOver())
@@ -226,79 +250,83 @@ class Switchboard:
                 self._end(live)
 
     def _answer(self, live: Live) -> None:
-        now = time.monotonic()
-        self._rang(live, pacing.Kind.HUMAN)
-        self.tell(ContactKind.ANSWERED, live.lead, live.call.call_id)
-        self._waiting.append((live.call.call_id, now + LAST_CHANCE_SECONDS))
+        self._rang(live, Outcome.CONNECTED)
+        self.tally.answered(live.call)
+        self._journal.tell(ContactKind.ANSWERED, live.lead, live.call.call_id)
+        self._waiting[live.call.call_id] = time.monotonic() + LAST_CHANCE_SECONDS
         self._match()
 
     def _match(self) -> None:
-        """Give each answered shopper, oldest first, the agent who has been idle longest."""
+        """Give each answered shopper, oldest first, an agent on the same server: see `Agents.assign`."""
         now = time.monotonic()
-        while self._waiting and self._waiting[0][1] < now:
-            self._waiting.popleft()
-        if not self._may_route():
-            return
-        while self._waiting and (agent := self.agents.assign(self._waiting[0][0], now)):
-            call_id, _ = self._waiting.popleft()
-            self.spawn(self._redirect(call_id, agent))
+        for call_id, until in list(self._waiting.items()):
+            live = self.calls[call_id]
+            if until < now:
+                del self._waiting[call_id]
+            elif self._may_route() and live.server:
+                agent = self.agents.assign(call_id, live.server, now, live.agent, self.promised())
+                if agent is not None:
+                    del self._waiting[call_id]
+                    self.chores.spawn(self._redirect(live, agent))
 
-    async def _redirect(self, call_id: str, agent: str) -> None:
+    async def _redirect(self, live: Live, agent: str) -> None:
+        call_id = live.call.call_id
         try:
-            answer = await self._link().send(
-                "Redirect", Channel=call_id, Context="ringback-connect", Exten=agent, Priority=1
-            )
+            refusal = await self._act(live, actions.connect(call_id, agent))
         except (NotConnected, OutcomeUnknown) as error:
             log.warning("call %s was not handed to agent %s: %s", call_id, agent, error)
             return
-        if not answer.success:
+        if refusal is not None:
             # As a rule the shopper has hung up meanwhile.
-            log.info("call %s was not handed to agent %s: %s", call_id, agent, answer.message)
+            log.info("call %s was not handed to agent %s: %s", call_id, agent, refusal)
             self.agents.release(call_id, time.monotonic())
             self.changed.set()
 
-    async def _hang_up(self, call_id: str) -> None:
+    async def _hang_up(self, live: Live) -> None:
         try:
-            await self._link().send("Hangup", Channel=call_id, Cause=16)
+            await self._act(live, actions.hang_up(live.call.call_id))
         except (NotConnected, OutcomeUnknown) as error:
-            log.warning("call %s could not be hung up: %s", call_id, error)
+            log.warning("call %s could not be hung up: %s", live.call.call_id, error)
 
-    def _link(self) -> Ami:
-        if self._ami is None:
-            raise NotConnected("there is no link to Asterisk yet")
-        return self._ami
+    async def _act(self, live: Live, action: Action) -> str | None:
+        """Have the call's server do something: None, or why it refuses."""
+        if live.server is None:
+            raise NotConnected("it is not known which server has the call")
+        answer = await self._servers[live.server].ami.send(action.name, **action.headers)
+        return None if answer.success else str(answer.message)
 
     def _connect(self, live: Live) -> None:
         call = live.call
-        self._unqueue(call.call_id)
-        self._rang(live, pacing.Kind.HUMAN)
-        self.agents.connected(call.agent or "", call.call_id, time.monotonic())
-        self.tell(ContactKind.CONNECTED, live.lead, call.call_id, agent=call.agent, wait_seconds=call.wait_seconds)
-        self._pacer.observe(pacing.Connected())
-        if call.wait_seconds is not None:
-            self._metrics.answer_to_agent.observe(call.wait_seconds)
+        self._waiting.pop(call.call_id, None)
+        self._rang(live, Outcome.CONNECTED)
+        server = live.server or ""  # told by a server, and so known
+        if actions.is_agent_id(call.agent or ""):
+            self.agents.connected(call.agent or "", server, call.call_id, time.monotonic())
+        self._journal.tell(
+            ContactKind.CONNECTED, live.lead, call.call_id, agent=call.agent, wait_seconds=call.wait_seconds
+        )
+        self.tally.connected(call, server)
 
     def _abandon(self, live: Live) -> None:
-        self._unqueue(live.call.call_id)
+        self._waiting.pop(live.call.call_id, None)
         self.agents.release(live.call.call_id, time.monotonic())
-        self._abandoned += 1
-        self._rang(live, pacing.Kind.HUMAN)
-        self._show_abandoned()
-        self._pacer.observe(pacing.Abandoned())
+        self._rang(live, Outcome.ABANDONED)
+        self.tally.abandoned(live.call, live.server or "")
 
     def _end(self, live: Live) -> None:
         call, outcome, now = live.call, live.call.outcome or Outcome.UNKNOWN, time.monotonic()
         del self.calls[call.call_id]
-        self._unqueue(call.call_id)
+        self._waiting.pop(call.call_id, None)
         talked = self.agents.release(call.call_id, now)
         if talked is not None:
-            self._metrics.talk_time.observe(talked)
-            self._pacer.observe(pacing.TalkEnded(talked))
-        self._rang(live, _KIND_OF.get(outcome, pacing.Kind.FAILED))
+            self.tally.talked(talked)
+        self._rang(live, outcome)
+        self.tally.ended(call, live.server)
         self._metrics.calls.labels(outcome.value).inc()
-        self._judge_trunk(outcome, now)
+        self._judge_trunk(live, outcome, now)
         self._settling.add(call.call_id)
-        told = self.tell(
+        self._journal.ledger.ended(call, live.lead, live.placed)
+        told = self._journal.tell(
             ContactKind.ENDED,
             live.lead,
             call.call_id,
@@ -308,81 +336,54 @@ class Switchboard:
             talk_seconds=call.talk_seconds,
             detail=call.withdrawn,
         )
-        self.spawn(self._settle(call.call_id, outcome, told))
+        self.chores.spawn(self._settle(live, outcome, told))
 
-    async def _settle(self, call_id: str, outcome: Outcome, told: asyncio.Future[None]) -> None:
-        # The person stays locked until the end of the call is on record.
+    async def _settle(self, live: Live, outcome: Outcome, told: asyncio.Future[None]) -> None:
+        # The person stays locked until the end of the call is on record, in the ledger too: it was queued before.
         await told
-        retry = retry_at(outcome, self._clock.now(), self._settings.compliance)
-        await self.insist(lambda: self._hopper.settle(call_id, outcome, retry))
-        self._settling.discard(call_id)
+        call, now = live.call, self._clock.now()
+        spacing = recycling.spacing_of(live.lead, outcome.value, now)
+        then = recycling.after(outcome, now, self._settings.leads.recycling, spacing)
+        await self.chores.insist(
+            lambda: self._hopper.settle(
+                call.call_id,
+                outcome,
+                then.retry_at,
+                most_calls=then.most_calls,
+                lockout_until=then.lockout_until,
+                talk_seconds=call.talk_seconds,
+            )
+        )
+        self._settling.discard(call.call_id)
         self.changed.set()
 
-    def _judge_trunk(self, outcome: Outcome, now: float) -> None:
-        if outcome is Outcome.FAILED:
-            if self.breaker.failed(now):
-                log.error(
-                    "calls fail one after the other: is the trunk dead? Dialling pauses; see `pjsip show endpoints`"
-                )
-        elif outcome is not Outcome.UNKNOWN:
-            self.breaker.worked()
+    def _judge_trunk(self, live: Live, outcome: Outcome, now: float) -> None:
+        if live.server is None or live.trunk is None:
+            return
+        if self._servers[live.server].trunks[live.trunk].ended(outcome, now):
+            log.error(
+                "calls fail one after the other: is trunk %s of %s dead? Dialling on it pauses; "
+                "see `pjsip show endpoints`",
+                live.trunk,
+                live.server,
+            )
 
-    def _rang(self, live: Live, kind: pacing.Kind) -> None:
-        if not live.rang:
-            live.rang = True
-            seconds = time.monotonic() - live.began
-            self._metrics.ring_time.observe(seconds)
-            self._pacer.observe(pacing.Resolved(kind, seconds))
-            self._answered += kind is pacing.Kind.HUMAN
-            self._show_abandoned()
+    def _rang(self, live: Live, outcome: Outcome) -> None:
+        if not live.resolved:
+            live.resolved = True
+            self.tally.rang(outcome, time.monotonic() - live.began)
 
-    def _show_abandoned(self) -> None:
-        self._metrics.abandoned_ratio.set(self._abandoned / max(self._answered, 1))
-
-    def _unqueue(self, call_id: str) -> None:
-        self._waiting = deque(waiting for waiting in self._waiting if waiting[0] != call_id)
-
-    def _agent(self, agent_id: str, state: str) -> None:
+    def _agent(self, server: str, agent_id: str, state: str) -> None:
+        if not actions.is_agent_id(agent_id):
+            log.warning("%s: %.60r is no agent's id; not heeded", server, agent_id)
+            return
         now = time.monotonic()
         match state:
             case "ready":
-                self.agents.ready(agent_id, now)
+                self.agents.ready(agent_id, server, now)
             case "paused":
-                self.agents.paused(agent_id, now)
+                self.agents.paused(agent_id, server, now)
             case _:
-                self.agents.gone(agent_id, now)
-        # A shopper who waits is matched at the next tick: "ready" is said on the way into the conference.
+                self.agents.gone(agent_id, server, now)
+        # A shopper who waits is matched at the next tick: "ready" is said before the leg can take a shopper.
         self.changed.set()
-
-    def _report(self, call_id: str, agent_id: str, reported: str) -> None:
-        lead = self._recent.get(call_id)
-        if lead is None or reported not in list(Disposition):
-            log.warning("agent %s: no call %s, or no disposition %r; not recorded", agent_id, call_id, reported)
-            return
-        disposition = Disposition(reported)
-        self._metrics.dispositions.labels(disposition.value).inc()
-        self.tell(ContactKind.DISPOSITION, lead, call_id, agent=agent_id, disposition=disposition)
-        if disposition is Disposition.DO_NOT_CALL:
-            self.tell(ContactKind.OPTED_OUT, lead, call_id, agent=agent_id)
-            self.spawn(self._never_again(lead))
-
-    async def _never_again(self, lead: Lead) -> None:
-        at = self._clock.now()
-        await self.insist(lambda: self._hopper.suppress(lead.phone_ref))
-        await self.insist(lambda: self._hopper.withdraw(lead.shopper_id, "opted_out", at, lead.phone_ref))
-
-    def _remember(self, call_id: str, lead: Lead) -> None:
-        """Keep the lead for a disposition that comes after the call."""
-        self._recent[call_id] = lead
-        if len(self._recent) > REMEMBERED_CALLS:
-            self._recent.popitem(last=False)
-
-
-_KIND_OF = {
-    Outcome.CONNECTED: pacing.Kind.HUMAN,
-    Outcome.ABANDONED: pacing.Kind.HUMAN,
-    Outcome.HUNG_UP: pacing.Kind.HUMAN,
-    Outcome.BUSY: pacing.Kind.BUSY,
-    Outcome.DECLINED: pacing.Kind.BUSY,
-    Outcome.NO_ANSWER: pacing.Kind.NO_ANSWER,
-}

@@ -14,7 +14,6 @@ from dialer.agents import WORKING, Agent
 from dialer.hopper import reachable
 from ringback import capacity
 from ringback.capacity import Capacity
-from ringback.metrics import AgentState
 
 # Longer than the pause between two updates: when the dialer is gone, so is its floor.
 KEEP_SECONDS = 10
@@ -22,7 +21,7 @@ KEEP_SECONDS = 10
 
 def count(agents: Iterable[Agent], queued: int, wall: float) -> Capacity:
     """What the agents can take on; who is on a break, or goes on one after this call, takes nothing."""
-    present = [agent for agent in agents if agent.state is not AgentState.PAUSED and not agent.pausing]
+    present = [agent for agent in agents if agent.present]
     working = sum(agent.state in WORKING for agent in present)
     return Capacity(agents=len(present), working=working, queued=queued, wall=wall)
 

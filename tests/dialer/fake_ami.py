@@ -1,6 +1,7 @@
 """A small server that speaks AMI, with faults on demand."""
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Self
 
@@ -16,7 +17,9 @@ class FakeAmi:
     ``answer`` returns the raw messages to send, or None for silence. ``seen`` has every action in order.
     """
 
-    def __init__(self, answer: Callable[[Action], list[Action] | None] | None = None) -> None:
+    def __init__(
+        self, answer: Callable[[Action], list[Action] | None] | None = None, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.seen: list[Action] = []
         self.connections = 0
         self.greeting = GREETING
@@ -27,21 +30,31 @@ class FakeAmi:
         self._answer = answer or (lambda _: [{"Response": "Success", "Message": "ok"}])
         self._writers: set[asyncio.StreamWriter] = set()
         self._news = asyncio.Condition()
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self.port = 0
 
-    def settings(self, **changes: float) -> AmiSettings:
+    def settings(self, **changes: object) -> AmiSettings:
         quick = {"action_timeout": 5.0, "ping_interval": 5.0, "reconnect_max": 0.1, **changes}
         return AmiSettings.model_validate({"host": "127.0.0.1", "port": self.port, "secret": "s3cret", **quick})
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         if self._server:
             self._server.close()
             self.cut()
+            await self._server.wait_closed()
+            self._server = None
+
+    async def stop_gently(self) -> None:
+        """Stop, but let what was written arrive."""
+        if self._server:
+            self._server.close()
+            for writer in self._writers:
+                writer.close()
             await self._server.wait_closed()
             self._server = None
 
@@ -60,6 +73,11 @@ class FakeAmi:
     def raw(self, data: bytes) -> None:
         for writer in self._writers:
             writer.write(data)
+
+    async def written(self) -> None:
+        """Wait until the other side has taken most of what was written."""
+        for writer in list(self._writers):
+            await writer.drain()
 
     def event(self, name: str, **headers: object) -> None:
         self.raw(_wire({"Event": name, **{key: str(value) for key, value in headers.items()}}))

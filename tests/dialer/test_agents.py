@@ -12,20 +12,66 @@ def state(agents: Agents, agent_id: str) -> AgentState | None:
 
 def test_the_agent_who_is_idle_longest_is_first() -> None:
     agents = Agents(15.0)
-    agents.ready("b", 1.0)
-    agents.ready("a", 2.0)
-    assert [agents.assign("1", 3.0), agents.assign("2", 3.0), agents.assign("3", 3.0)] == ["b", "a", None]
+    agents.ready("b", "s", 1.0)
+    agents.ready("a", "s", 2.0)
+    assert [agents.assign("1", "s", 3.0), agents.assign("2", "s", 3.0), agents.assign("3", "s", 3.0)] == [
+        "b",
+        "a",
+        None,
+    ]
+
+
+def test_who_is_wanted_is_first_and_who_is_spared_for_another_call_last() -> None:
+    agents = Agents(15.0)
+    for since, agent in enumerate("abc"):
+        agents.ready(agent, "s", float(since))
+    agents.ready("elsewhere", "t", 0.0)
+    assert agents.assign("1", "s", 5.0, wanted="c", spared={"c"}) == "c"
+    assert agents.assign("2", "s", 5.0, wanted="elsewhere", spared={"a"}) == "b"
+    assert agents.assign("3", "s", 5.0, wanted=None, spared={"a"}) == "a"
+    assert agents.assign("4", "s", 5.0) is None
+
+
+def test_a_call_that_another_agent_got_leaves_the_first_one_idle() -> None:
+    agents = Agents(15.0)
+    agents.ready("a", "s", 0.0)
+    agents.ready("b", "s", 1.0)
+    assert agents.assign("1", "s", 2.0) == "a"
+    agents.connected("b", "s", "1", 3.0)
+    assert (state(agents, "a"), state(agents, "b")) == (AgentState.IDLE, AgentState.TALKING)
+
+
+def test_each_server_has_its_own_floor() -> None:
+    agents = Agents(15.0)
+    agents.ready("a", "s", 0.0)
+    agents.ready("b", "t", 0.0)
+    assert (agents.count(AgentState.IDLE), agents.count(AgentState.IDLE, "s")) == (2, 1)
+    agents.gone("a", "t", 1.0)
+    assert state(agents, "a") is AgentState.IDLE
+    agents.rebuild("t", [], {}, 2.0, 2.0)
+    assert [agent.agent_id for agent in agents] == ["a"]
+    assert agents.staffed("s")
+    assert not agents.staffed("t")
+
+
+def test_who_goes_on_a_break_after_the_call_gets_free_for_nobody() -> None:
+    agents = Agents(15.0)
+    agents.ready("a", "s", 0.0)
+    agents.connected("a", "s", "1", 1.0)
+    agents.paused("a", "s", 2.0)
+    assert agents.busy(3.0, "s") == []
+    assert not agents.staffed("s")
 
 
 def test_a_call_and_its_wrap_up() -> None:
     agents = Agents(15.0)
-    agents.ready("a", 0.0)
-    agents.assign("1", 10.0)
+    agents.ready("a", "s", 0.0)
+    agents.assign("1", "s", 10.0)
     assert state(agents, "a") is AgentState.CONNECTING
-    agents.connected("a", "1", 11.0)
-    assert agents.busy(21.0) == [BusyAgent(Busy.TALKING, 10.0)]
+    agents.connected("a", "s", "1", 11.0)
+    assert agents.busy(21.0, "s") == [BusyAgent(Busy.TALKING, 10.0)]
     assert agents.release("1", 31.0) == 20.0
-    assert agents.busy(32.0) == [BusyAgent(Busy.WRAP_UP, 1.0)]
+    assert agents.busy(32.0, "s") == [BusyAgent(Busy.WRAP_UP, 1.0)]
     assert agents.tick(45.9) == []
     assert agents.tick(46.0) == [15.0]
     assert state(agents, "a") is AgentState.IDLE
@@ -33,8 +79,8 @@ def test_a_call_and_its_wrap_up() -> None:
 
 def test_who_was_not_connected_is_idle_again() -> None:
     agents = Agents(15.0)
-    agents.ready("a", 0.0)
-    agents.assign("1", 10.0)
+    agents.ready("a", "s", 0.0)
+    agents.assign("1", "s", 10.0)
     assert [agent.agent_id for agent in agents.waiting_longer(3.0, 13.5)] == ["a"]
     assert agents.release("1", 14.0) is None
     assert state(agents, "a") is AgentState.IDLE
@@ -43,57 +89,57 @@ def test_who_was_not_connected_is_idle_again() -> None:
 
 def test_a_pause_waits_for_the_end_of_the_call() -> None:
     agents = Agents(15.0)
-    agents.ready("a", 0.0)
-    agents.assign("1", 1.0)
-    agents.paused("a", 2.0)
-    agents.connected("a", "1", 2.0)
+    agents.ready("a", "s", 0.0)
+    agents.assign("1", "s", 1.0)
+    agents.paused("a", "s", 2.0)
+    agents.connected("a", "s", "1", 2.0)
     assert state(agents, "a") is AgentState.TALKING
     agents.release("1", 3.0)
     assert state(agents, "a") is AgentState.PAUSED
-    assert agents.assign("2", 4.0) is None
-    agents.ready("a", 5.0)
-    assert agents.assign("2", 6.0) == "a"
+    assert agents.assign("2", "s", 4.0) is None
+    agents.ready("a", "s", 5.0)
+    assert agents.assign("2", "s", 6.0) == "a"
 
 
 def test_wrap_up_can_be_ended_early_and_idle_time_is_kept() -> None:
     agents = Agents(15.0)
-    agents.ready("a", 0.0)
-    agents.ready("a", 9.0)
-    agents.ready("b", 5.0)
-    assert agents.assign("1", 10.0) == "a"
-    agents.connected("a", "1", 10.0)
+    agents.ready("a", "s", 0.0)
+    agents.ready("a", "s", 9.0)
+    agents.ready("b", "s", 5.0)
+    assert agents.assign("1", "s", 10.0) == "a"
+    agents.connected("a", "s", "1", 10.0)
     agents.release("1", 20.0)
-    agents.ready("a", 21.0)
+    agents.ready("a", "s", 21.0)
     assert state(agents, "a") is AgentState.IDLE
 
 
 def test_gone_is_gone() -> None:
     agents = Agents(15.0)
-    agents.ready("a", 0.0)
-    agents.gone("a", 0.5)
-    agents.gone("a", 0.5)
-    assert agents.assign("1", 1.0) is None
+    agents.ready("a", "s", 0.0)
+    agents.gone("a", "s", 0.5)
+    agents.gone("a", "s", 0.5)
+    assert agents.assign("1", "s", 1.0) is None
 
 
 def test_what_asterisk_has_is_taken_over() -> None:
     agents = Agents(15.0)
     for agent in ("kept", "gone", "was talking"):
-        agents.ready(agent, 0.0)
-    agents.connected("was talking", "missed its end", 1.0)
-    agents.rebuild(["kept", "new", "was talking", "talks"], {"talks": "call-1"}, 49.0, 50.0)
+        agents.ready(agent, "s", 0.0)
+    agents.connected("was talking", "s", "missed its end", 1.0)
+    agents.rebuild("s", ["kept", "new", "was talking", "talks"], {"talks": "call-1"}, 49.0, 50.0)
     assert state(agents, "gone") is None
     assert state(agents, "talks") is AgentState.TALKING
     assert state(agents, "new") is AgentState.IDLE
     assert state(agents, "was talking") is AgentState.IDLE
-    assert agents.assign("2", 51.0) == "kept"
+    assert agents.assign("2", "s", 51.0) == "kept"
 
 
 def test_who_comes_or_goes_while_asterisk_is_asked() -> None:
     agents = Agents(15.0)
-    agents.ready("left", 0.0)
-    agents.ready("came", 10.5)
-    agents.gone("left", 10.5)
-    agents.rebuild(["left"], {}, 10.0, 11.0)
+    agents.ready("left", "s", 0.0)
+    agents.ready("came", "s", 10.5)
+    agents.gone("left", "s", 10.5)
+    agents.rebuild("s", ["left"], {}, 10.0, 11.0)
     assert state(agents, "left") is None
     assert state(agents, "came") is AgentState.IDLE
 
@@ -112,17 +158,17 @@ def test_one_call_at_a_time_for_each_agent(steps: list[tuple[str, str, str]]) ->
     for now, (what, agent_id, call_id) in enumerate(steps):
         match what:
             case "ready" | "paused":
-                getattr(agents, what)(agent_id, float(now))
+                getattr(agents, what)(agent_id, "s", float(now))
             case "gone":
-                agents.gone(agent_id, float(now))
+                agents.gone(agent_id, "s", float(now))
             case "assign":
                 idle = agents.count(AgentState.IDLE)
-                chosen = agents.assign(f"{call_id}-{now}", float(now))
+                chosen = agents.assign(f"{call_id}-{now}", "s", float(now))
                 assert (chosen is not None) == (idle > 0)
                 if chosen:
                     given_to[chosen] = f"{call_id}-{now}"
             case "connected" if agent_id in given_to:
-                agents.connected(agent_id, given_to[agent_id], float(now))
+                agents.connected(agent_id, "s", given_to[agent_id], float(now))
             case "release" if agent_id in given_to:
                 agents.release(given_to.pop(agent_id), float(now))
             case _:

@@ -1,15 +1,23 @@
 import asyncio
 import logging
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panoramisk.message import Message
 
-from dialer.ami import MESSAGE_BYTES, Ami, DeadlinePassed, LinkLost, NotConnected
+from dialer import ami as ami_module
+from dialer.ami import MESSAGE_BYTES, Ami, DeadlinePassed, LinkLost, NotConnected, parse
 from ringback.dialer_settings import AmiSettings
+from ringback.errors import SettingsError
+from ringback.settings import RedisSettings
+from tests.dialer import fuzz_ami
 from tests.dialer.fake_ami import Action, FakeAmi
 from tests.dialer.waiting import until
 
@@ -166,7 +174,8 @@ async def test_a_character_cut_by_a_segment_survives(told: Log) -> None:
     for byte in b"Asterisk Call Manager/9\r\nEvent: UserEvent\r\nName: Jos\xc3\xa9\r\n\r\n":
         reader.feed_data(bytes([byte]))
         await asyncio.sleep(0)
-    assert (await told.events.get()).name == "José"
+    await until(lambda: not ami._events.empty(), "the event")
+    assert ami._events.get_nowait().name == "José"
     reader.feed_eof()
     with pytest.raises(EOFError):
         await reading
@@ -247,6 +256,111 @@ async def test_a_user_without_system_rights_still_gets_up(told: Log) -> None:
         server.boots = False
         async with linked(server.settings(action_timeout=0.2), told) as ami:
             assert ami.connected
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for localhost that signs itself, and what a server does with it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl here to make a certificate with")
+    folder = tmp_path_factory.mktemp("tls")
+    pem, key = folder / "cert.pem", folder / "key.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+    files = ["-keyout", str(key), "-out", str(pem)]
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*command, *files, *subject], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    return pem, context
+
+
+async def test_tls_with_a_certificate_that_is_trusted(told: Log, certificate: tuple[Path, ssl.SSLContext]) -> None:
+    pem, context = certificate
+    async with FakeAmi(tls=context) as server, linked(server.settings(host="localhost", tls=True, ca=pem), told) as ami:
+        assert (await ami.send("Ping")).success
+
+
+@pytest.mark.parametrize("changes", [{"host": "localhost"}, {"host": "127.0.0.1", "ca": True}])
+async def test_tls_to_whoever_cannot_prove_who_he_is_sends_no_secret(
+    told: Log, certificate: tuple[Path, ssl.SSLContext], changes: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    pem, context = certificate
+    changes = {**changes, "ca": pem} if changes.get("ca") else changes
+    async with FakeAmi(tls=context) as server:
+        async with linked(server.settings(tls=True, **changes), told, wait=False):
+            await until(lambda: "certificate verify failed" in caplog.text, "the complaint")
+        assert server.seen == []
+
+
+def test_certificates_that_are_none_are_told_at_once(tmp_path: Path) -> None:
+    for ca in (tmp_path / "none.pem", Path(__file__)):
+        with pytest.raises(SettingsError, match=r"ami\.ca"):
+            Ami(AmiSettings(tls=True, ca=ca), lambda _: None, lambda: None, lambda: None)
+
+
+async def test_a_list_without_an_end_breaks_the_link(told: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ami_module, "MOST_WAITING", 10)
+
+    def answer(action: Action) -> list[Action]:
+        return [{"Response": "Success"}, *({"Event": "CoreShowChannel"} for _ in range(11))]
+
+    async with FakeAmi(answer) as server, linked(server.settings(), told) as ami:
+        with pytest.raises(LinkLost):
+            await ami.list("CoreShowChannels")
+        await told.up.wait()
+
+
+async def test_the_same_id_twice_at_once_is_refused(told: Log) -> None:
+    async with FakeAmi(lambda _: None) as server, linked(server.settings(action_timeout=0.5), told) as ami:
+        first = asyncio.create_task(ami.send("Originate", ActionID="call-1"))
+        await server.wait_for("Originate")
+        with pytest.raises(ValueError, match="under way"):
+            await ami.send("Originate", ActionID="call-1")
+        with pytest.raises(DeadlinePassed):
+            await first
+        assert len(server.actions("Originate")) == 1
+
+
+async def test_events_before_the_end_of_the_link_are_delivered(told: Log) -> None:
+    async with FakeAmi() as server, linked(server.settings(), told):
+        for n in range(250):
+            server.event("Hangup", Uniqueid=str(n))
+        await server.stop_gently()
+        await told.down.wait()
+        came = [told.events.get_nowait() for _ in range(told.events.qsize())]
+        assert [event.uniqueid for event in came if event.event == "Hangup"] == [str(n) for n in range(250)]
+        await server.start()
+
+
+async def test_a_server_that_hangs_up_after_the_log_in_is_not_hurried_back_to(told: Log) -> None:
+    pauses: list[float] = []
+    async with FakeAmi() as server:
+        server.cut_on = "Ping"
+        async with linked(server.settings(ping_interval=0.001, reconnect_max=0.8), told):
+            loop = asyncio.get_running_loop()
+            last = loop.time()
+            for n in range(1, 5):
+                await server.wait_for("Login", n)
+                pauses.append(loop.time() - last)
+                last = loop.time()
+    # Each pause is at least half of twice the one before, but for the first.
+    assert sum(pauses[1:]) > 0.5 * (ami_module.FIRST_PAUSE_SECONDS * (1 + 2) + 0.8)
+
+
+def test_of_repeated_headers_the_first_holds() -> None:
+    message = parse(b"Event: UserEvent\r\nUniqueid:real\r\nUNIQUEID: forged\r\nNo header\r\nName: a: b\r\n\r\n")
+    assert message is not None
+    assert (message.uniqueid, message.name) == ("real", "a: b")
+    assert parse(b"Nothing: here\r\n\r\n") is None
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_lines_that_no_asterisk_sends(seed: int, redis_settings: RedisSettings) -> None:
+    """More of them: python -m tests.dialer.fuzz_ami --lines 1000000."""
+    floor = await fuzz_ami.run(20_000, seed, redis_settings)
+    assert floor.findings == []
+    assert floor.ended > 10
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,6 +11,7 @@ from dialer.breaker import RUN
 from dialer.wallboard import KEEP_SECONDS
 from ringback.capacity import Capacity, key, parse
 from ringback.errors import Unavailable
+from ringback.metrics import DialerMetrics
 from ringback.records import ContactKind, Outcome
 from ringback.settings import RedisSettings
 from tests.dialer.leads import NOON, lead
@@ -108,8 +109,8 @@ async def test_one_line_for_each_idle_agent(world: World) -> None:
     ends = {event.lead_id: event.outcome for event in await world.contacts(K.ENDED, 2)}
     assert ends["lead-2"] is Outcome.BUSY
     await until(lambda: world.dialer and not world.dialer._board.busy(), "the call is settled")
-    assert await world.hopper.candidates(NOON + 1700, 9) == []
-    assert [found.lead_id for found in await world.hopper.candidates(NOON + 1900, 9)] == ["lead-2"]
+    assert await world.hopper.candidates(NOON + 850, 9) == []
+    assert [found.lead_id for found in await world.hopper.candidates(NOON + 950, 9)] == ["lead-2"]
 
 
 async def test_a_purchase_hangs_up_a_ringing_phone(world: World) -> None:
@@ -137,7 +138,23 @@ async def test_without_an_agent_an_answered_call_is_abandoned(world: World) -> N
     world.hangup(call)
     assert (await world.contacts(K.ENDED))[-1].outcome is Outcome.ABANDONED
     assert world.pbx.actions("Redirect") == []
-    assert world.metrics.registry.get_sample_value("ringback_abandoned_call_ratio") == 1.0
+    ratio = "ringback_abandoned_call_ratio"
+    await until(lambda: world.metrics.registry.get_sample_value(ratio, {"window": "today"}) == 1.0, "it is counted")
+    await until(lambda: world.dialer and not world.dialer._guard._unsaved, "it is kept")
+    await world.kill()
+    world.metrics = DialerMetrics()
+    await world.start()
+    await until(lambda: world.metrics.registry.get_sample_value(ratio, {"window": "today"}) == 1.0, "it is remembered")
+
+
+async def test_agents_and_calls_with_ids_that_are_none(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    dialer = await world.start()
+    await world.agent("7,hangup")
+    await until(lambda: "no agent's id" in caplog.text, "the warning")
+    assert list(dialer._board.agents) == []
+    for wrong in ("call-1", "A" * 32, "0" * 31, "0" * 33):
+        with pytest.raises(ValueError, match="no call id"):
+            dialer._board.open(wrong, lead(1))
 
 
 @pytest.mark.usefixtures("quick_to_give_up")
@@ -180,7 +197,7 @@ async def test_a_call_that_lives_is_adopted_after_a_crash(world: World) -> None:
 async def test_what_was_reserved_but_never_launched_goes_back(world: World) -> None:
     await world.offer(lead(1))
     assert await world.hopper.acquire_lease("dead", 60)
-    await world.hopper.reserve("lead-1", "0" * 32, NOON, "dead")
+    await world.hopper.reserve(["0" * 32], NOON, "dead", 30.0)
     await world.hopper.release_lease("dead")
     await world.start()
     await world.agent("7")

@@ -2,7 +2,7 @@ import pytest
 from panoramisk.message import Message
 
 from dialer import calls
-from dialer.signals import OfAgent, OfCall, Present, Reported, present, read
+from dialer.signals import OfAgent, OfCall, OptedOut, Present, Reported, present, read
 
 CHANNEL = {"Event": "CoreShowChannel", "ChannelStateDesc": "Up"}
 
@@ -12,6 +12,14 @@ CHANNEL = {"Event": "CoreShowChannel", "ChannelStateDesc": "Up"}
     [
         ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "answered", "CallID": "c", "Timestamp": "5.25"},
          OfCall("c", calls.Answered(5.25))),
+        ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "answered", "CallID": "c", "Amd": ""},
+         OfCall("c", calls.Answered(9.0))),
+        ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "answered", "CallID": "c", "Amd": "on"},
+         OfCall("c", calls.Answered(9.0, amd=True))),
+        ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "amd", "CallID": "c", "Status": "MACHINE",
+          "Cause": "LONGGREETING-1500-1500", "Dropped": "1", "Timestamp": "inf"},
+         OfCall("c", calls.AmdVerdict("MACHINE", "LONGGREETING-1500-1500", 9.0, dropped=True))),
+        ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "opted-out", "CallID": "c"}, OptedOut("c")),
         ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "connected", "CallID": "c", "Agent": "7"},
          OfCall("c", calls.Connected("7", 9.0))),
         ({"Event": "UserEvent", "UserEvent": "Ringback", "Stage": "abandoned", "CallID": "c", "Timestamp": "x"},
@@ -21,6 +29,9 @@ CHANNEL = {"Event": "CoreShowChannel", "ChannelStateDesc": "Up"}
         ({"Event": "UserEvent", "UserEvent": "RingbackAgent", "Agent": "7", "State": "asleep"}, None),
         ({"Event": "UserEvent", "UserEvent": "RingbackDisposition", "Agent": "7", "CallID": "c", "Disposition": "sale"},
          Reported("c", "7", "sale")),
+        ({"Event": "DialState", "DialStatus": "RINGING", "DestUniqueid": "c"}, OfCall("c", calls.Ringing())),
+        ({"Event": "DialState", "DialStatus": "PROGRESS", "DestUniqueid": "c"}, OfCall("c", calls.Ringing())),
+        ({"Event": "DialState", "DialStatus": "PROCEEDING", "DestUniqueid": "c"}, None),
         ({"Event": "OriginateResponse", "Response": "Success", "Reason": "4", "ActionID": "c"},
          OfCall("c", calls.Originated())),
         ({"Event": "OriginateResponse", "Response": "Failure", "Reason": "5", "ActionID": "c", "Uniqueid": "<null>"},
@@ -42,21 +53,20 @@ def test_what_lives_in_asterisk() -> None:
         {**CHANNEL, "Uniqueid": "rings;2", "Context": "shoppers"},
         {**CHANNEL, "Uniqueid": "waits", "Context": "ringback-answered", "Application": "Wait"},
         {**CHANNEL, "Uniqueid": "abandoned", "Context": "ringback-safe-harbour", "Application": "Playback"},
-        {**CHANNEL, "Uniqueid": "talks", "Context": "ringback-connect", "Exten": "7", "Application": "ConfBridge",
-         "ApplicationData": "agent-7,ringback_bridge,ringback_shopper"},
-        {**CHANNEL, "Uniqueid": "x", "Context": "ringback-agent", "Exten": "7", "Application": "ConfBridge",
-         "ApplicationData": "agent-7,ringback_bridge,ringback_agent"},
-        {**CHANNEL, "Uniqueid": "y", "Context": "elsewhere", "Exten": "s", "Application": "ConfBridge",
-         "ApplicationData": "agent-8,ringback_bridge,ringback_agent"},
-        {**CHANNEL, "Uniqueid": "z", "Context": "ringback-agent", "Exten": "9", "Application": "Answer"},
-        {**CHANNEL, "Uniqueid": "somebody else's", "Context": "ringback-connect"},
+        {**CHANNEL, "Uniqueid": "heard", "Context": "ringback-amd", "Application": "AMD"},
+        {**CHANNEL, "Uniqueid": "talks", "Context": "ringback-connect", "Exten": "7", "Application": "Bridge"},
+        {**CHANNEL, "Uniqueid": "x", "Context": "ringback-agent", "Exten": "7", "Application": "BridgeWait"},
+        {**CHANNEL, "Uniqueid": "y", "Context": "ringback-agent", "Exten": "8", "Application": "Goto"},
+        {**CHANNEL, "Uniqueid": "z", "Context": "ringback-agent", "Exten": "9", "Application": "Hangup"},
+        {**CHANNEL, "Uniqueid": "somebody else's", "Context": "ringback-connect", "Exten": "8"},
     ]  # fmt: skip
-    ours = ["rings", "waits", "abandoned", "talks", "not there"]
+    ours = ["rings", "waits", "heard", "abandoned", "talks", "not there"]
     assert present([Message(channel) for channel in channels], ours) == Present(
-        agents=frozenset({"7", "8", "9"}),
+        agents=frozenset({"7", "8"}),
         calls={
             "rings": calls.State.ORIGINATING,
             "waits": calls.State.ANSWERED,
+            "heard": calls.State.ANSWERED,
             "abandoned": calls.State.ABANDONED,
             "talks": calls.State.CONNECTED,
         },

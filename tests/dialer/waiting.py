@@ -6,11 +6,11 @@ from collections.abc import Callable
 PATIENCE_S = 20.0
 
 
-async def until(condition: Callable[[], object], what: str = "the condition") -> None:
+async def until(condition: Callable[[], object], what: str = "the condition", patience: float = PATIENCE_S) -> None:
     """Return when the condition holds; TimeoutError that names it otherwise."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience):
             while not condition():  # noqa: ASYNC110 - the condition is of any kind
                 await asyncio.sleep(0.005)
     except TimeoutError:
-        raise TimeoutError(f"{what}: not within {PATIENCE_S:g} s") from None
+        raise TimeoutError(f"{what}: not within {patience:g} s") from None
