@@ -78,8 +78,21 @@ def defined_ports() -> dict[str, set[int]]:
         "redis": {urlsplit(defaults.redis.url.get_secret_value()).port or 0},
         "asterisk": {int(port) for port in re.findall(r"^port = (\d+)$", manager, re.MULTILINE)},
         "prometheus": {urlsplit(datasource["datasources"][0]["url"]).port or 0},
+        "alertmanager": {urlsplit(f"//{alertmanager()}").port or 0},
         "grafana": {int(services()["grafana"]["environment"]["GF_SERVER_HTTP_PORT"])},
     }
+
+
+def prometheus() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())
+    return read
+
+
+def alertmanager() -> str:
+    """Where Prometheus sends its alerts."""
+    (one,) = prometheus()["alerting"]["alertmanagers"]
+    (address,) = one["static_configs"][0]["targets"]
+    return str(address)
 
 
 def test_it_is_valid_by_the_compose_specification() -> None:
@@ -194,8 +207,34 @@ def test_tests_and_compose_run_the_same_kafka() -> None:
 
 def test_prometheus_scrapes_the_admin_port_of_every_process() -> None:
 
-    scraped = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text())["scrape_configs"]
+    scraped = prometheus()["scrape_configs"]
     targets = {target for job in scraped for static in job["static_configs"] for target in static["targets"]}
     assert targets == {f"{name}:{USUAL_PORTS[name]}" for name in PROCESSES}
     for name in PROCESSES:
         assert services()[name]["environment"]["RINGBACK_ADMIN__PORT"] == str(USUAL_PORTS[name])
+
+
+def test_prometheus_has_the_rules_and_its_alertmanager() -> None:
+    mounted = dict(volume.split(":")[:2] for volume in services()["prometheus"]["volumes"])
+    (pattern,) = prometheus()["rule_files"]
+    folder = Path(mounted["./deploy/prometheus/prometheus.yml"]).parent / Path(pattern).parent
+    assert mounted["./dashboards/prometheus"] == str(folder)
+    assert list((ROOT / "dashboards" / "prometheus").glob(Path(pattern).name))
+    assert alertmanager().partition(":")[0] == "alertmanager"
+    assert "./deploy/alertmanager/alertmanager.yml" in services()["alertmanager"]["volumes"][0]
+
+
+def test_prometheus_remembers_for_as_long_as_the_objectives_look_back() -> None:
+    (kept,) = [flag for flag in services()["prometheus"]["command"] if "retention.time" in flag]
+    assert int(kept.partition("=")[2].removesuffix("d")) > 30
+
+
+def test_grafana_opens_on_the_overview_and_asks_the_right_prometheus() -> None:
+    mounted = dict(volume.split(":")[:2] for volume in services()["grafana"]["volumes"])
+    home = Path(services()["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    assert mounted["./dashboards/grafana"] == str(home.parent)
+    assert (ROOT / "dashboards" / "grafana" / home.name).exists()
+    datasource = yaml.safe_load((ROOT / "deploy/grafana/provisioning/datasources/prometheus.yml").read_text())
+    (source,) = datasource["datasources"]
+    assert urlsplit(source["url"]).hostname == "prometheus"
+    assert source["jsonData"]["timeInterval"] == prometheus()["global"]["scrape_interval"]

@@ -1,1 +1,1 @@
-"""The real servers that the tests talk to: Apache Kafka, Redis and Asterisk, each on a free loopback port."""
+"""The real servers that the tests talk to, such as Apache Kafka, Redis and Asterisk, each on a free loopback port."""

@@ -66,12 +66,15 @@ def installed(name: str, install: Callable[[Path], None]) -> Path:
 
 def main() -> int:
     """Install all servers; the exit status."""
-    from tests.servers import asterisk, kafka, redis  # noqa: PLC0415 -- they import `installed` from here
+    from tests.servers import alertmanager, asterisk, kafka, prometheus, redis, sipp  # noqa: PLC0415 -- they import `installed` from here
 
     installers: dict[str, Callable[[], object]] = {
         "Apache Kafka": kafka.install,
         "Redis": redis.install,
         "Asterisk": asterisk.install,
+        "Prometheus": prometheus.install,
+        "Alertmanager": alertmanager.install,
+        "SIPp": sipp.install,
     }
     missing = 0
     for name, install in installers.items():
