@@ -1,8 +1,8 @@
 """Asterisk's manager protocol, served on a loopback port over a telephone network that is played.
 
 It speaks as Asterisk 22 does to the user of ``deploy/asterisk/manager.conf``: that user's event filter lets through
-FullyBooted, OriginateResponse, UserEvent and Hangup of the near half of a call, with Asterisk's clock in ``Timestamp``.
-So a dialer talks to it with the code that drives a real Asterisk.
+FullyBooted, DialState of a phone that rings, OriginateResponse, UserEvent and Hangup of the near half of a call, with
+Asterisk's clock in ``Timestamp``. So a dialer talks to it with the code that drives a real Asterisk.
 """
 
 import asyncio
@@ -55,6 +55,9 @@ class Network(Protocol):
     def channels(self) -> Sequence[Channel]:
         """All legs at this moment."""
 
+    def variable(self, name: str) -> str:
+        """A global variable of the dialplan, empty where there is none."""
+
 
 def _stamp() -> str:
     return f"{time.time():.6f}"
@@ -81,6 +84,7 @@ class _Session:
             "coreshowchannels": self._core_show_channels,
             "status": self._status,
             "userevent": self._user_event,
+            "getvar": self._get_variable,
         }
 
     def event(self, event: Event) -> None:
@@ -179,6 +183,12 @@ class _Session:
         items = ("Items", str(len(rows)))
         complete = (("Event", "StatusComplete"), *_action_id(request), *_end_of_list(rows), items)
         self._list(request, "Channel status will follow", rows, complete)
+
+    def _get_variable(self, request: Request) -> None:
+        name = request.get("Variable")
+        if not name:
+            raise Refused("No variable specified")
+        self._respond(request, "Success", ("Variable", name), ("Value", self._network.variable(name)))
 
     def _user_event(self, request: Request) -> None:
         name = request.get("UserEvent")

@@ -92,6 +92,12 @@ def user_event(channel: Channel | None, name: str, **fields: str) -> Event:
     return Event("UserEvent", "user,all", (*shown, ("UserEvent", name), *fields.items()))
 
 
+def ringing_event(channel: Channel) -> Event:
+    """The phone that is dialled rings."""
+    dialled = tuple((f"Dest{name}", value) for name, value in channel.headers())
+    return Event("DialState", "call,all", (*dialled, ("DialStatus", "RINGING")))
+
+
 def hangup_event(channel: Channel, cause: int) -> Event:
     """The last event of a channel. ``cause`` is of Q.850."""
     headers = (*channel.headers(), ("Cause", str(cause)), ("Cause-txt", CAUSES.get(cause, "Unknown")))
@@ -109,6 +115,7 @@ class Originate:
     exten: str
     timeout: float
     call_id: str
+    amd: str = ""
 
 
 def originate_response(asked: Originate, channel: Channel | None, reason: int) -> Event:
@@ -182,4 +189,5 @@ def asked_originate(request: Request) -> Originate:
         exten=request.get("Exten"),
         timeout=int(timeout) / 1000,
         call_id=variables.get("RINGBACK_CALL_ID", ""),
+        amd=variables.get("RINGBACK_AMD", ""),
     )

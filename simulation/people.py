@@ -78,6 +78,8 @@ RANGES: dict[str, tuple[Range, ...]] = {
 
 COUNTRY_PERCENT = {"US": 70, "GB": 10, "CA": 8, "FR": 6, "DE": 6}
 
+EVIDENCE = "simulated checkout"
+
 # Percent that said yes, and that said no; the rest was never asked.
 CONSENT_PERCENT = {"voice": (70, 14), "sms": (58, 20), "chat": (40, 15)}
 
@@ -129,7 +131,8 @@ def person(shopper_id: str, seed: int = 0) -> Shopper:
         country=country,
         timezone=home.timezone,
         consent=msgspec.convert(
-            {channel: _consent(shares, dice) for channel, shares in CONSENT_PERCENT.items()}, Consent
+            {channel: _consent(shares, dice) for channel, shares in CONSENT_PERCENT.items()} | {"evidence": EVIDENCE},
+            Consent,
         ),
     )
 

@@ -8,12 +8,12 @@ import asyncio
 import itertools
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from simulation.ami_messages import (
     NO_EXTENSION,
-    SYSTEM_NAME,
     Channel,
     ChannelState,
     Event,
@@ -21,21 +21,31 @@ from simulation.ami_messages import (
     Refused,
     hangup_event,
     originate_response,
+    ringing_event,
     user_event,
 )
 from simulation.fates import Ending, Fate
+from simulation.legs import Leg, far_half, unique_id
 
 ANSWERED = "ringback-answered"
+AMD = "ringback-amd"
 CONNECT = "ringback-connect"
 SAFE_HARBOUR = "ringback-safe-harbour"
 AGENT = "ringback-agent"
 SHOPPERS = "shoppers"
+# Where agents' legs rest between calls.
+HOLDING = "ringback-agents,participant,e(s)"
 
 # Reasons of an OriginateResponse.
 FAILED, RANG_OUT, ANSWER = 0, 3, 4
 
 SAFE_HARBOUR_AFTER = 1.8
 SAFE_HARBOUR_LASTS = 3.0
+# In which a key may still be pressed.
+OPT_OUT_WAIT = 3.0
+# The detection of answering machines, where it is asked for: every greeting is found to be a person's.
+AMD_LASTS = 1.0
+AMD_WAIT = 1.2
 _SHOPPER = re.compile(r"Local/(\d{4,15})@shoppers")
 
 
@@ -65,36 +75,8 @@ _Command = _Goto | _HangUp
 
 
 @dataclass(slots=True)
-class _Leg:
-    """A channel as it changes."""
-
-    name: str
-    uniqueid: str
-    context: str
-    exten: str
-    state: ChannelState = ChannelState.DOWN
-    application: str = ""
-    data: str = ""
-    call_id: str = ""
-    created: float = field(default_factory=time.time)
-
-    def shown(self) -> Channel:
-        return Channel(
-            name=self.name,
-            uniqueid=self.uniqueid,
-            state=self.state,
-            context=self.context,
-            exten=self.exten,
-            created=self.created,
-            application=self.application,
-            data=self.data,
-            call_id=self.call_id,
-        )
-
-
-@dataclass(slots=True)
 class _Call:
-    leg: _Leg
+    leg: Leg
     asked: Originate
     number: str
     fate: Fate
@@ -113,30 +95,9 @@ class _Call:
 
 @dataclass(slots=True)
 class _Agent:
-    leg: _Leg
+    leg: Leg
     talking: _Call | None = None
     idle: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-def _uniqueid(number: int) -> str:
-    return f"{SYSTEM_NAME}-{time.time():.0f}.{number}"
-
-
-def _far_half(call: _Call) -> Channel:
-    """A Local channel has two halves; the far one is where the shopper is."""
-    near = call.leg
-    answered = near.state is ChannelState.UP
-    return Channel(
-        name=f"{near.name.removesuffix(';1')};2",
-        uniqueid=f"{near.uniqueid};2",
-        linkedid=near.uniqueid,
-        state=near.state,
-        context=SHOPPERS,
-        exten=call.number,
-        created=near.created,
-        application="Wait" if answered else "Ringing",
-        call_id=near.call_id,
-    )
 
 
 class Telephone:
@@ -160,10 +121,12 @@ class Telephone:
         self._calls: dict[str, _Call] = {}
         self._agents: dict[str, _Agent] = {}
         self._attempts: dict[str, int] = {}
+        self._abandoned: deque[str] = deque(maxlen=100)
         self._numbers = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._dialplan: dict[str, Callable[[_Call, str], Awaitable[_Goto | None]]] = {
             ANSWERED: self._answered,
+            AMD: self._amd,
             CONNECT: self._connect,
             SAFE_HARBOUR: self._safe_harbour,
         }
@@ -174,8 +137,12 @@ class Telephone:
 
     def channels(self) -> Sequence[Channel]:
         """All legs at this moment."""
-        shoppers = [leg for call in self._calls.values() for leg in (call.leg.shown(), _far_half(call))]
+        shoppers = [leg for call in self._calls.values() for leg in (call.leg.shown(), far_half(call.leg, call.number))]
         return shoppers + [agent.leg.shown() for agent in self._agents.values()]
+
+    def variable(self, name: str) -> str:
+        """A global variable of the dialplan, empty where there is none."""
+        return "".join(f"{call_id} " for call_id in reversed(self._abandoned)) if name == "RINGBACK_ABANDONED" else ""
 
     def live_calls(self, number: str) -> int:
         """How many calls to a number there are at this moment."""
@@ -187,7 +154,7 @@ class Telephone:
             raise Refused(NO_EXTENSION)
         shopper = _SHOPPER.fullmatch(asked.channel)
         suffix = next(self._numbers)
-        uniqueid = asked.channel_id or _uniqueid(suffix)
+        uniqueid = asked.channel_id or unique_id(suffix)
         if shopper is None or self._is_taken(uniqueid):
             # No channel is made: there is no Hangup either.
             self._later(originate_response(asked, None, 0))
@@ -195,7 +162,7 @@ class Telephone:
         number = shopper[1]
         self._dialled(uniqueid, number)
         self._attempts[number] = self._attempts.get(number, 0) + 1
-        leg = _Leg(f"{asked.channel}-{suffix:08x};1", uniqueid, SHOPPERS, number, call_id=asked.call_id)
+        leg = Leg(f"{asked.channel}-{suffix:08x};1", uniqueid, SHOPPERS, number, call_id=asked.call_id)
         call = _Call(leg, asked, number, self._fate(number, self._attempts[number]))
         self._calls[uniqueid] = call
         task = asyncio.create_task(self._live(call), name=f"call {uniqueid}")
@@ -225,14 +192,14 @@ class Telephone:
     def agent_arrives(self, agent: str) -> None:
         """Nail an agent's leg up."""
         suffix = next(self._numbers)
-        leg = _Leg(
+        leg = Leg(
             f"PJSIP/{agent}-{suffix:08x}",
-            _uniqueid(suffix),
+            unique_id(suffix),
             AGENT,
             agent,
             ChannelState.UP,
-            "ConfBridge",
-            f"agent-{agent},ringback_bridge,ringback_agent",
+            "BridgeWait",
+            HOLDING,
         )
         self._agents[agent] = _Agent(leg)
         self._agents[agent].idle.set()
@@ -318,6 +285,7 @@ class Telephone:
         """Ring until answered or failed, and return the reason of the OriginateResponse."""
         if call.fate.ending.rings:
             call.leg.state = ChannelState.RINGING
+            self._emit(ringing_event(call.leg.shown()))
         command = await call.next(min(call.fate.ring, call.asked.timeout))
         if isinstance(command, _HangUp):
             call.cause = command.cause
@@ -351,17 +319,30 @@ class Telephone:
     async def _answered(self, call: _Call, _exten: str) -> _Goto | None:
         if call.fate.ending is Ending.HANGS_UP_EARLY:
             call.leaves = time.monotonic() + call.fate.talk
+        self._tell(call, "answered", Amd=call.asked.amd)
+        if call.asked.amd:
+            return _Goto(AMD, "s")
         call.leg.application, call.leg.data = "Wait", str(SAFE_HARBOUR_AFTER)
-        self._tell(call, "answered")
         command = await self._wait(call, SAFE_HARBOUR_AFTER)
+        return self._after(call, command, _Goto(SAFE_HARBOUR, "s"))
+
+    async def _amd(self, call: _Call, _exten: str) -> _Goto | None:
+        call.leg.application, call.leg.data = "AMD", ""
+        command = await self._wait(call, AMD_LASTS)
+        if command is None:
+            self._tell(call, "amd", Status="HUMAN", Cause="HUMAN-600-600", Dropped="0")
+            command = await self._wait(call, AMD_WAIT)
         return self._after(call, command, _Goto(SAFE_HARBOUR, "s"))
 
     async def _safe_harbour(self, call: _Call, _exten: str) -> _Goto | None:
         self._tell(call, "abandoned")
-        call.leg.application, call.leg.data = "Playback", "safe-harbour"
+        self._abandoned.append(call.leg.call_id)
+        call.leg.application, call.leg.data = "Background", "safe-harbour,m"
         command = await self._wait(call, SAFE_HARBOUR_LASTS)
         if command is None:
             self._tell(call, "safe-harbour-played", Status="SUCCESS")
+            call.leg.application, call.leg.data = "WaitExten", f"{OPT_OUT_WAIT:g}"
+            command = await self._wait(call, OPT_OUT_WAIT)
         return self._after(call, command, None)
 
     async def _connect(self, call: _Call, exten: str) -> _Goto | None:
@@ -370,7 +351,7 @@ class Telephone:
             return _Goto(SAFE_HARBOUR, "s")
         agent.talking = call
         agent.idle.clear()
-        call.leg.application, call.leg.data = "ConfBridge", f"agent-{exten},ringback_bridge,ringback_shopper"
+        call.leg.application, call.leg.data = "Bridge", agent.leg.name
         self._tell(call, "connected", Agent=exten)
         started = time.monotonic()
         if call.fate.ending is Ending.HUMAN:

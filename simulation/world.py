@@ -17,13 +17,12 @@ from functools import partial
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from prometheus_client import Counter
 
-from ringback import kafka, logs, settings
+from ringback import kafka, logs, loop_lag, settings
 from ringback.admin import AdminServer
 from ringback.errors import RingbackError, SettingsError
-from ringback.metrics import NeverEvent, ProcessMetrics
-from ringback.records import Channel, ContactEvent, ContactKind, Disposition, EventKind, Topic, decoder, encode
+from ringback.metrics import NeverEvent, WorldMetrics
+from ringback.records import Channel, ContactEvent, ContactKind, Disposition, Topic, decoder, encode
 from ringback.settings import Settings
 from simulation.ami import AmiServer
 from simulation.audit import Audit
@@ -44,6 +43,8 @@ MOST_EVENTS_A_TICK = 40
 VISITS_PER_AGENT = 3.6
 MOST_VISITS = 60.0
 SHOPPERS = 20_000
+# Probability that an order is rated afterwards.
+RATED = 0.4
 # A contact is named by its event at once; one that is not within this time stays unknown.
 NAMED_WITHIN = 10.0
 # A dialer that is being stopped too hears how its last calls ended, then leaves.
@@ -60,23 +61,6 @@ class WorldOptions:
     provider_port: int
 
 
-class WorldMetrics(ProcessMetrics):
-    """What the world did, counted by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.published = self._counter("simulation_events", "Cart events that the shop published.", kind=EventKind)
-        self.calls = self._counter("simulation_calls", "Calls that reached the network, by fate.", ending=Ending)
-        self.messages = Counter(
-            "ringback_simulation_messages_total", "Messages taken from outreach.", registry=self.registry
-        )
-        self.nameless = Counter(
-            "ringback_simulation_nameless_contacts_total",
-            "Contacts that no event on the contacts topic named in time.",
-            registry=self.registry,
-        )
-
-
 class World:
     """Joins the shop, the network, the floor and the provider; `run` ends with the process."""
 
@@ -88,12 +72,15 @@ class World:
         self._clock = configured.simulation.clock()
         self._laws = Laws()
         self.metrics = WorldMetrics()
+        for ending in Ending:
+            self.metrics.calls.labels(ending.value)
         visits = min(VISITS_PER_AGENT * options.agents, MOST_VISITS)
         self._shop = Shop(
             options.seed,
             visits_per_hour=visits * 3600 / self._clock.speed,
             shoppers=SHOPPERS,
             start=self._clock.at(self._clock.wall_origin) - HEAD_START,
+            rated=RATED,
         )
         self._audit = Audit(configured.compliance, self._breach)
         self._contacts: dict[str, asyncio.Future[ContactEvent]] = {}
@@ -131,6 +118,7 @@ class World:
         try:
             async with asyncio.TaskGroup() as tasks:
                 playing = [
+                    tasks.create_task(loop_lag.watch(self.metrics.loop_lag), name="loop"),
                     tasks.create_task(self._trade(producer), name="shop"),
                     tasks.create_task(self._floor.run(), name="floor"),
                     tasks.create_task(self._listen(consumer), name="contacts"),

@@ -16,10 +16,15 @@ from tests.servers.shoppers import Behaviour, Kind, behaviour
         ("12125550146", Behaviour(Kind.CONGESTION, 34)),
         ("12125550157", Behaviour(Kind.INVALID, 1)),
         ("442079460068", Behaviour(Kind.DECLINED, 21, ring_ms=680)),
+        ("13035550101", Behaviour(Kind.HUMAN, 16, ring_ms=200, talk_ms=30_000, greeting="machine")),
+        ("13035550104", Behaviour(Kind.BUSY, 17)),
+        ("15055550110", Behaviour(Kind.HUMAN, 16, ring_ms=4000, talk_ms=1200)),
+        ("15755550119", Behaviour(Kind.HANGS_UP_EARLY, 16, ring_ms=4000, talk_ms=500)),
+        ("14045550109", Behaviour(Kind.HANGS_UP_EARLY, 16, ring_ms=200, talk_ms=0)),
         ("19075550179", Behaviour(Kind.HANGS_UP_EARLY, 16, ring_ms=760, talk_ms=500)),
     ],
 )
-def test_the_last_two_digits_and_the_patient_area_decide(number: str, expected: Behaviour) -> None:
+def test_the_last_two_digits_and_the_area_decide(number: str, expected: Behaviour) -> None:
     assert behaviour(number) == expected
 
 

@@ -13,6 +13,7 @@ from tests.servers.install import services_required
 from tests.servers.kafka import Kafka
 from tests.servers.process import Server, UnavailableError
 from tests.servers.redis import Redis
+from tests.servers.sipp import Carrier
 
 # The first run downloads the servers.
 FIRST_RUN_TIMEOUT_S = 600
@@ -53,6 +54,12 @@ def redis_server() -> Iterator[Redis]:
 @pytest.fixture(scope="session")
 def asterisk() -> Iterator[Asterisk]:
     yield from _running(Asterisk)
+
+
+@pytest.fixture(scope="session")
+def carrier(asterisk: Asterisk) -> Iterator[Carrier]:
+    """The far end of that Asterisk's SIP trunk."""
+    yield from _running(lambda: Carrier(asterisk))
 
 
 @pytest.fixture

@@ -1,144 +1,152 @@
-"""The dialer on a real Asterisk: every outcome, and nobody called twice when Asterisk dies."""
+"""The dialer on a real Asterisk: every outcome is what the far end did, over Local channels and over SIP."""
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
-from uuid import uuid4
+from contextlib import asynccontextmanager
 
 import pytest
 
-from dialer.hopper import Hopper, Offer
-from dialer.service import Dialer
-from ringback.decisions import Lead
-from ringback.metrics import DialerMetrics
-from ringback.records import ContactEvent, ContactKind, Outcome
-from ringback.redis_client import connect
-from ringback.settings import Settings
+from dialer.hopper import Offer
+from ringback.records import ContactKind, Outcome
 from tests.dialer.leads import NOON, lead
-from tests.dialer.waiting import until
-from tests.dialer.world import read_contacts
-from tests.servers.ami import AmiSession, ami_session
+from tests.integration.campaign import LOCAL, OUTCOMES, SIP, Campaign, Servers, Value, agents, ends, mixed, until
+from tests.servers.ami import AmiSession, Message, ami_session
 from tests.servers.asterisk import Asterisk
 from tests.servers.kafka import Kafka
 from tests.servers.redis import Redis
 from tests.servers.shoppers import Kind, behaviour
+from tests.servers.sipp import Carrier
 
 K = ContactKind
-OUTCOMES = {
-    Kind.HUMAN: Outcome.CONNECTED,
-    Kind.BUSY: Outcome.BUSY,
-    Kind.NO_ANSWER: Outcome.NO_ANSWER,
-    Kind.CONGESTION: Outcome.CONGESTION,
-    Kind.INVALID: Outcome.INVALID,
-    Kind.DECLINED: Outcome.DECLINED,
-}
+AGENTS = 40
 PATIENT = "+19075550110"
 
 
-class Campaign:
-    """A dialer of a campaign of its own, on the real servers."""
-
-    def __init__(self, asterisk: Asterisk, redis: Redis, kafka: Kafka, name: str | None = None) -> None:
-        self.name = name or uuid4().hex[:12]
-        self.settings = Settings.model_validate(
-            {
-                "ami": {
-                    "host": asterisk.host,
-                    "port": asterisk.port,
-                    "user": asterisk.user,
-                    "secret": asterisk.secret,
-                    "ping_interval": 0.5,
-                    "action_timeout": 2.0,
-                    "reconnect_max": 0.5,
-                },
-                "redis": {"url": redis.url},
-                "kafka": {"bootstrap": kafka.bootstrap},
-                "simulation": {"enabled": True, "origin": NOON, "wall_origin": time.time()},
-                "dialer": {
-                    "campaign": self.name,
-                    "channel": "Local/{number}@shoppers",
-                    "wrap_up": 0.0,
-                    "lease": 2.0,
-                    "ring_timeout": 15.0,
-                },
-            }
-        )
-        self.redis = connect(self.settings.redis)
-        self.hopper = Hopper(self.redis, self.name)
-        self.dialer = Dialer(self.settings, self.redis, DialerMetrics())
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self.dialer.run())
-
-    async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-        await self.dialer.release()
-        await self.redis.aclose()
-
-    async def offer(self, *leads: Lead) -> None:
-        for one in leads:
-            assert await self.hopper.offer(one, NOON) is Offer.QUEUED
-
-    async def contacts(self, last: ContactKind, count: int = 1) -> list[ContactEvent]:
-        return await read_contacts(self.settings.kafka, self.name, last, count)
-
-    async def settled(self) -> None:
-        await until(lambda: not self.dialer._board.busy(), "all calls are settled")
+@asynccontextmanager
+async def running(servers: Servers, channel: str = LOCAL, **dialer: Value) -> AsyncIterator[Campaign]:
+    """A campaign on empty Redis; close it after."""
+    made = Campaign(servers, channel=channel, dialer=dialer)
+    await made.redis.flushall()
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 @pytest.fixture
-async def campaign(asterisk: Asterisk, redis_server: Redis, kafka: Kafka) -> AsyncIterator[Campaign]:
-    made = Campaign(asterisk, redis_server, kafka)
-    await made.redis.flushall()
-    yield made
-    await made.close()
+def servers(asterisk: Asterisk, redis_server: Redis, kafka: Kafka) -> Servers:
+    return asterisk, redis_server, kafka
 
 
-async def test_every_outcome_is_what_the_shopper_did(campaign: Campaign, tester: AmiSession) -> None:
-    numbers = {
-        "+12125550150": Kind.HUMAN,
-        "+12125550124": Kind.BUSY,
-        "+12125550135": Kind.NO_ANSWER,
-        "+12125550146": Kind.CONGESTION,
-        "+12125550157": Kind.INVALID,
-        "+12125550118": Kind.DECLINED,
-    }
-    assert {number: behaviour(number).kind for number in numbers} == numbers
-    agents = [f"21{n:02}" for n in range(len(numbers))]
-    legs = [await tester.log_in_agent(agent) for agent in agents]
-    await campaign.offer(*(lead(n, phone=number) for n, number in enumerate(numbers)))
-    campaign.start()
-    events = await campaign.contacts(K.ENDED, len(numbers))
-    ends = {event.lead_id: event for event in events if event.kind is K.ENDED}
-    for n, kind in enumerate(numbers.values()):
-        assert (kind, ends[f"lead-{n}"].outcome) == (kind, OUTCOMES[kind])
-    talk = ends["lead-0"]
-    assert talk.agent in agents
-    assert talk.wait_seconds is not None
-    assert talk.wait_seconds < 1.8
-    assert talk.talk_seconds is not None
-    assert talk.talk_seconds > 1
-    attempted = [event.contact_id for event in events if event.kind is K.ATTEMPTED]
-    assert len(attempted) == len(set(attempted)) == len(numbers)
-    await campaign.settled()
+@pytest.fixture
+async def campaign(servers: Servers) -> AsyncIterator[Campaign]:
+    async with running(servers) as made:
+        yield made
+
+
+@pytest.mark.parametrize("channel", [LOCAL, SIP])
+async def test_every_outcome_cause_and_time_is_what_the_far_end_did(
+    servers: Servers, carrier: Carrier, tester: AmiSession, channel: str
+) -> None:
+    numbers = [*mixed(100), "14045550109", "14045550119"]
+    if channel == SIP:
+        numbers += ["12165550105", "12165550115"]  # 183 without 180
+    before = carrier.seen("INVITE")
+    legs = await agents(tester, AGENTS, 2100)
+    async with running(servers, channel=channel, lines=AGENTS) as campaign:
+        asterisk = servers[0]
+        async with ami_session(asterisk, asterisk.user) as witness:
+            await campaign.offer_numbers(numbers)
+            campaign.start()
+            events = await campaign.contacts(K.ENDED, len(numbers))
+            await campaign.settled()
+            seen = list(witness.events)
+    ended = ends(events)
+    attempted = Counter(event.lead_id for event in events if event.kind is K.ATTEMPTED)
+    assert set(attempted.values()) == {1}
+    for n, number in enumerate(numbers):
+        expected, end = behaviour(number), ended[f"lead-{n}"]
+        assert end.outcome in OUTCOMES[expected.kind], (number, expected, end)
+        told = told_of(seen, end.contact_id)
+        cause = int(told["Hangup"]["Cause"])
+        # A SIP far end that ends the talk gives no cause; Asterisk says 0 or "normal clearing".
+        assert cause == expected.cause or (channel == SIP and expected.answers and cause == 0), (number, cause)
+        if expected.answers:
+            assert seconds(told["DialState"], told["answered"]) * 1000 == pytest.approx(expected.ring_ms, abs=300)
+            assert seconds(told["answered"], told["Hangup"]) * 1000 == pytest.approx(expected.talk_ms, abs=400)
+        if end.outcome is Outcome.CONNECTED and expected.kind is Kind.HUMAN:
+            assert end.wait_seconds is not None
+            assert end.talk_seconds is not None
+            assert (end.wait_seconds + end.talk_seconds) * 1000 == pytest.approx(expected.talk_ms, abs=400)
+    if channel == SIP:
+        assert carrier.seen("INVITE") - before == Counter(numbers)
     for leg in legs:
         await tester.hang_up(leg)
 
 
-async def test_an_agent_who_leaves_makes_an_abandoned_call(campaign: Campaign, tester: AmiSession) -> None:
-    leg = await tester.log_in_agent("2201")
-    # Rings for 0.9 s, time enough for the agent to go, and listens to the whole message.
-    await campaign.offer(lead(1, phone="+19075550190"))
+async def test_a_trunk_without_an_answer_is_never_taken_for_people_who_do_not_answer(
+    servers: Servers, carrier: Carrier, tester: AmiSession
+) -> None:
+    [leg] = await agents(tester, 1, 2150)
+    carrier.pause()
+    try:
+        async with running(servers, channel=SIP) as campaign:
+            await campaign.offer_numbers(["12125550105"])
+            campaign.start()
+            [end] = ends(await campaign.contacts(K.ENDED)).values()
+    finally:
+        carrier.resume()
+    assert end.outcome is Outcome.FAILED
+    await tester.hang_up(leg)
+
+
+@pytest.mark.parametrize(("amd", "machine"), [("on", Outcome.MACHINE), ("agent_hears", Outcome.CONNECTED)])
+async def test_answering_machines(
+    servers: Servers, carrier: Carrier, tester: AmiSession, amd: str, machine: Outcome
+) -> None:
+    numbers = {"13035550101": machine, "13125550101": Outcome.CONNECTED, "17045550101": Outcome.CONNECTED}
+    legs = await agents(tester, len(numbers), 2160)
+    async with running(servers, channel=SIP, amd=amd) as campaign:
+        await campaign.offer_numbers(list(numbers))
+        campaign.start()
+        talks = Counter(numbers.values())[Outcome.CONNECTED]
+        connected = [event for event in await campaign.contacts(K.CONNECTED, talks) if event.kind is K.CONNECTED]
+        for event in connected:
+            await tester.hang_up(event.contact_id)
+        ended = ends(await campaign.contacts(K.ENDED, len(numbers)))
+    assert [ended[f"lead-{n}"].outcome for n in range(len(numbers))] == list(numbers.values())
+    for leg in legs:
+        await tester.hang_up(leg)
+
+
+async def test_the_key_that_opts_out(servers: Servers, campaign: Campaign, tester: AmiSession) -> None:
+    [leg] = await agents(tester, 1, 2170)
+    await campaign.offer_numbers(["16155550190"])
     campaign.start()
     [attempt] = await campaign.contacts(K.ATTEMPTED)
     await tester.hang_up(leg)
-    await tester.event(UserEvent="Ringback", Stage="safe-harbour-played", CallID=attempt.contact_id)
+    abandoned = await tester.event(UserEvent="Ringback", Stage="abandoned", CallID=attempt.contact_id)
+    opted_out = await tester.event(UserEvent="Ringback", Stage="opted-out", CallID=attempt.contact_id)
+    assert seconds(abandoned, opted_out) < 3
+    await campaign.contacts(K.OPTED_OUT)
     assert (await campaign.contacts(K.ENDED))[-1].outcome is Outcome.ABANDONED
+    await campaign.settled()
+    again = lead(1, lead_id="again", phone="+16155550190", last_activity=NOON)
+    assert await campaign.hopper.offer(again, NOON) is Offer.OPTED_OUT
+
+
+def told_of(seen: list[Message], call_id: str) -> dict[str, Message]:
+    """What Asterisk told of a call, by event or stage."""
+    ids = ("CallID", "Uniqueid", "DestUniqueid")
+    mine = [event for event in seen if call_id in map(event.get, ids)]
+    return {event.get("Stage", event["Event"]): event for event in mine}
+
+
+def seconds(first: Message, second: Message) -> float:
+    """By Asterisk's clock."""
+    return float(second["Timestamp"]) - float(first["Timestamp"])
 
 
 async def test_an_agents_disposition_is_recorded(campaign: Campaign, tester: AmiSession) -> None:
@@ -172,14 +180,14 @@ async def test_a_purchase_stops_the_ringing(campaign: Campaign, tester: AmiSessi
 
 
 async def test_a_restarted_dialer_finds_its_call_again(
-    campaign: Campaign, tester: AmiSession, asterisk: Asterisk, redis_server: Redis, kafka: Kafka
+    campaign: Campaign, tester: AmiSession, servers: Servers
 ) -> None:
     leg = await tester.log_in_agent("2501")
     await campaign.offer(lead(1, phone=PATIENT), lead(2, phone="+12125550124", priority=1))
     campaign.start()
     call = (await campaign.contacts(K.CONNECTED))[-1].contact_id
     await campaign.close()
-    successor = Campaign(asterisk, redis_server, kafka, campaign.name)
+    successor = Campaign(servers, campaign.name)
     successor.start()
     try:
         await until(lambda: call in successor.dialer._board.calls, "the call is adopted")

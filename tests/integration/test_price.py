@@ -27,7 +27,7 @@ DEADLINE = 120.0
 SPEED = 600.0
 CARTS = 20
 CAMPAIGN = "priced"
-PRICE = "ringback_stream_voice_price"
+PRICE = "ringback_agent_time_price"
 
 
 @asynccontextmanager
@@ -120,9 +120,9 @@ async def test_where_nobody_can_call_the_price_turns_calls_into_messages(broker:
             late = await decisions(broker, "late")
     assert {(one.route, one.worth[0].threshold_source) for one in early} == {(Route.VOICE, "fixed")}
     assert {(one.route, one.worth[0].threshold_source) for one in late} == {(Route.SMS, "shadow_price")}
-    # A dollar is the common unit, so the threshold is the price itself; both workers had the same.
+    # A dollar is the common unit; the threshold is in cents a minute. Both workers had the same.
     assert len(prices) == 1
-    assert {float(one.worth[0].threshold) for one in late} == prices
+    assert {one.worth[0].threshold for one in late} == {round(price * 100 * 60) for price in prices}
     call = early[0].worth[0]
     assert call.per_minute is not None
     assert call.per_minute < late[0].worth[0].threshold < call.per_minute * 1.3

@@ -13,6 +13,7 @@ from ringback.settings import Settings
 from tests.servers.ami import AmiError, AmiSession, Message, ami_session
 from tests.servers.asterisk import Asterisk
 from tests.servers.kafka import Kafka
+from tests.servers.process import wait_until
 from tests.servers.redis import Redis
 from tests.servers.shoppers import Kind, behaviour
 
@@ -111,8 +112,8 @@ async def test_redis_keeps_what_it_acknowledged_when_it_comes_back(
 
 
 async def test_asterisk_starts_without_a_complaint(asterisk: Asterisk) -> None:
+    await asyncio.to_thread(wait_until, lambda: "Asterisk Ready." in asterisk.log_since_start(), "Asterisk is ready")
     log = asterisk.log_since_start()
-    assert "Asterisk Ready." in log
     assert "WARNING" not in log
     assert "ERROR" not in log
 
@@ -151,7 +152,7 @@ async def test_the_dialer_sees_only_the_events_it_needs(asterisk: Asterisk) -> N
         seen = {event["Event"] for event in dialer.events}
         far_half = [event for event in dialer.events if event.get("Channel", "").endswith(";2")]
 
-    assert seen <= {"FullyBooted", "OriginateResponse", "UserEvent", "Hangup", "CoreShowChannelsComplete"}
+    assert seen <= {"FullyBooted", "DialState", "OriginateResponse", "UserEvent", "Hangup", "CoreShowChannelsComplete"}
     assert not far_half
 
 
@@ -205,7 +206,7 @@ async def test_an_answered_shopper_is_connected_to_the_agent(asterisk: Asterisk,
         await dialer.action("Redirect", Channel=call, Context="ringback-connect", Exten="101", Priority=1)
         connected = await stage(dialer, call, "connected")
         assert connected["Agent"] == "101"
-        await tester.event(Event="ConfbridgeJoin", Conference="agent-101", Uniqueid=call)
+        await tester.event(Event="BridgeEnter", BridgeNumChannels="2", Uniqueid=call)
         hangup = await dialer.event(Event="Hangup", Uniqueid=call)
         assert hangup["Cause"] == "16"
         await tester.disposition(call, "101", "SALE")
@@ -222,10 +223,12 @@ async def test_a_shopper_nobody_takes_hears_the_message_in_time(asterisk: Asteri
         answered = await stage(dialer, call, "answered")
         abandoned = await stage(dialer, call, "abandoned")
         played = await stage(dialer, call, "safe-harbour-played")
+        remembered = await dialer.action("Getvar", Variable="RINGBACK_ABANDONED")
         await dialer.event(Event="Hangup", Uniqueid=call, Cause="16")
 
     assert seconds_between(answered, abandoned) < SAFE_HARBOUR_WITHIN_S
     assert played["Status"] == "SUCCESS"
+    assert remembered["Value"].split()[0] == call
     assert seconds_between(abandoned, played) > 1
 
 
@@ -268,13 +271,39 @@ async def test_two_shoppers_never_share_an_agent(asterisk: Asterisk, tester: Ami
     await tester.hang_up(agent)
 
 
+@pytest.mark.parametrize("half", ["", ";2"], ids=["the dialer", "the shopper"])
+async def test_an_agent_has_the_next_shopper_the_moment_the_last_is_gone(
+    asterisk: Asterisk, tester: AmiSession, half: str
+) -> None:
+    leg = await tester.log_in_agent("105")
+    async with ami_session(asterisk, asterisk.user) as dialer:
+        last = None
+        for _ in range(6):
+            call = await originate(dialer, PATIENT)
+            await stage(dialer, call, "answered")
+            if last:
+                await tester.hang_up(last + half)
+                await dialer.event(Event="Hangup", Uniqueid=last)
+            await dialer.action("Redirect", Channel=call, Context="ringback-connect", Exten="105", Priority=1)
+            await tester.event(Event="BridgeEnter", BridgeNumChannels="2", Uniqueid=call)
+            last = call
+        assert not [event for event in dialer.events if event.get("Stage") == "abandoned"]
+        await tester.hang_up(call)
+        await dialer.event(Event="Hangup", Uniqueid=call)
+        listing = await dialer.action("CoreShowChannels")
+        rests = await dialer.event(Event="CoreShowChannel", Uniqueid=f"{leg};2", ActionID=listing["ActionID"])
+        assert rests["Application"] in {"BridgeWait", "Goto"}
+    await tester.hang_up(leg)
+    await tester.event(UserEvent="RingbackAgent", Agent="105", State="gone")
+
+
 async def test_a_shopper_is_not_left_alone_when_the_agent_goes(asterisk: Asterisk, tester: AmiSession) -> None:
     agent = await tester.log_in_agent("103")
     async with ami_session(asterisk, asterisk.user) as dialer:
         call = await originate(dialer, PATIENT)
         await stage(dialer, call, "answered")
         await dialer.action("Redirect", Channel=call, Context="ringback-connect", Exten="103", Priority=1)
-        await tester.event(Event="ConfbridgeJoin", Conference="agent-103", Uniqueid=call)
+        await tester.event(Event="BridgeEnter", BridgeNumChannels="2", Uniqueid=call)
         await tester.hang_up(agent)
         await dialer.event(Event="Hangup", Uniqueid=call)
 

@@ -35,6 +35,7 @@ REFUSED: tuple[tuple[str, dict[str, str]], ...] = (
 DIFFERS = {
     *("Timestamp", "Uniqueid", "Linkedid", "Channel", "Duration", "BridgeId", "Seconds", "ListItems", "Items"),
     *("Context", "Exten", "Priority", "Application", "ApplicationData", "Data", "Uptime", "LastReload"),
+    *("DestUniqueid", "DestLinkedid", "DestChannel", "DestContext", "DestExten", "DestPriority"),
     *("BridgeID", "Nativeformats", "Readformat", "Readtrans", "Writeformat", "Writetrans"),
 }
 

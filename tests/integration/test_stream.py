@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from dialer.hopper import Hopper
 from ingest.logs import read
 from ingest.replay import replay
 from ringback.decisions import Decision, Lead
@@ -84,11 +85,9 @@ async def waiting_leads(settings: Settings, lead_ids: list[str]) -> list[Lead]:
     """Those of the leads that the hopper holds."""
     redis = connect(settings.redis)
     try:
-        keys = [f"ringback:campaign:{settings.dialer.campaign}:lead:{lead_id}" for lead_id in lead_ids]
-        found = [await redis.hget(key, "json") for key in keys]
+        return [lead async for lead in Hopper(redis, settings.dialer.campaign).each() if lead.lead_id in lead_ids]
     finally:
         await redis.aclose()
-    return [msgspec.json.decode(raw, type=Lead) for raw in found if raw is not None]
 
 
 async def test_a_real_log_gives_the_decisions_of_the_pure_functions(

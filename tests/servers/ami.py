@@ -8,7 +8,7 @@ from uuid import uuid4
 from tests.servers.asterisk import Asterisk
 
 Message = dict[str, str]
-EVENT_DEADLINE_S = 10.0
+EVENT_DEADLINE_S = 20.0
 
 
 class AmiError(Exception):
@@ -94,8 +94,8 @@ class AmiSession:
             Async="true",
         )
         await self.event(lambda e: e.get("Linkedid") == channel, UserEvent="RingbackAgent", Agent=agent, State="ready")
-        # "ready" is told on the way into the conference; a shopper is connected only to an agent who is inside.
-        await self.event(Event="ConfbridgeJoin", Conference=f"agent-{agent}", Linkedid=channel)
+        # "ready" is told on the way into the bridge where the leg rests.
+        await self.event(Event="BridgeEnter", Linkedid=channel)
         return channel
 
     async def hang_up(self, channel: str) -> None:

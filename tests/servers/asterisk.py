@@ -7,6 +7,7 @@ testing. Nothing is installed and no root is needed.
 import re
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from tests.servers.apt import PrivateApt, environment_of_unpacked, loaded, run
 from tests.servers.install import installed
 from tests.servers.process import Server, UnavailableError, free_port, listens, short_directory
+from tests.servers.voices import GREETINGS, write_wav
 
 OLDEST = 20
 NEWER_SUITE = "testing"
@@ -65,7 +67,10 @@ def install() -> Installation:
 
 
 class Asterisk(Server):
-    """A running Asterisk. AMI users: `ringback` (the dialer's, least rights) and `tester` (all rights)."""
+    """A running Asterisk. AMI users: `ringback` (the dialer's, least rights) and `tester` (all rights).
+
+    Shoppers are called as Local/<number>@shoppers, or over SIP as PJSIP/<number>@carrier where a `Carrier` runs.
+    """
 
     name = "asterisk"
     host = "127.0.0.1"
@@ -76,6 +81,8 @@ class Asterisk(Server):
         self._installation = install()
         super().__init__(short_directory("rb-ast-"))
         self.port = free_port()
+        self.sip_port = free_port(socket.SOCK_DGRAM)
+        self.carrier_port = free_port(socket.SOCK_DGRAM)
         self.secret = secrets.token_hex(16)
         self.tester_secret = secrets.token_hex(16)
         self._render()
@@ -100,10 +107,20 @@ class Asterisk(Server):
             "deny = 0.0.0.0/0.0.0.0\npermit = 127.0.0.1/255.255.255.255\n"
         )
         (etc / "local" / "extensions.conf").write_text(
-            f"[globals](+)\nRINGBACK_SAFE_HARBOUR = {etc}/sounds/safe-harbour\n#include {SHOPPERS.name}\n"
+            f"[globals](+)\nRINGBACK_SAFE_HARBOUR = {etc}/sounds/safe-harbour\nVOICES = {self.directory}\n"
+            f"#include {SHOPPERS.name}\n"
         )
-        # No telephony leaves the machine: SIP listens on the loopback address, and there is no trunk.
-        (etc / "local" / "pjsip.conf").write_text(f"[transport-udp](+)\nbind = 127.0.0.1:{free_port()}\n")
+        with (etc / "modules.conf").open("a") as modules:
+            modules.write("load = app_senddtmf.so\n")
+        for greeting in GREETINGS:
+            write_wav(greeting, self.directory)
+        # No telephony leaves the machine: SIP listens on the loopback address, and the only carrier is there too.
+        (etc / "local" / "pjsip.conf").write_text(
+            f"[transport-udp](+)\nbind = 127.0.0.1:{self.sip_port}\n\n"
+            "[carrier]\ntype = endpoint\ncontext = ringback-inbound\ntransport = transport-udp\naors = carrier\n"
+            "disallow = all\nallow = ulaw\ndirect_media = no\n\n"
+            f"[carrier]\ntype = aor\ncontact = sip:127.0.0.1:{self.carrier_port}\n"
+        )
 
     def command(self) -> Sequence[str]:
         return [*self._installation.command, "-f", "-n", "-C", str(self.directory / "etc" / "asterisk.conf")]

@@ -19,9 +19,9 @@ class UnavailableError(Exception):
     """A server cannot be installed or started on this machine; the message says why and what would help."""
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A TCP port (or UDP port: SOCK_DGRAM) on 127.0.0.1 that nobody listens on now."""
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

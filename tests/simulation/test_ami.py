@@ -149,7 +149,7 @@ async def test_a_failed_call_is_told_by_response_and_cause(ending: Ending, cause
         await client.originate("call-1")
         # Which of the two comes first differs, as in Asterisk.
         told: dict[str, Message] = {}
-        while len(told) < 2:
+        while not told.keys() >= {"OriginateResponse", "Hangup"}:
             message = await client.read()
             told[message["Event"]] = message
         response, hangup = told["OriginateResponse"], told["Hangup"]
@@ -176,6 +176,7 @@ async def test_nobody_free_means_the_safe_harbour_message_after_1_8_seconds() ->
         waited = float(abandoned["Timestamp"]) - float(answered["Timestamp"])
         assert 1.79 <= waited < 2.0
         await client.until(Stage="safe-harbour-played", Status="SUCCESS")
+        assert (await client.ask("Getvar", ("Variable", "RINGBACK_ABANDONED")))["Value"] == "call-1 "
         assert (await client.until(Event="Hangup"))["Cause"] == "16"
 
 
@@ -193,6 +194,16 @@ async def test_an_agent_who_is_gone_or_talking_means_the_safe_harbour_message(ex
             )
         await client.until(Stage="abandoned", CallID="call-2")
         assert [m["CallID"] for m in client.seen if m.get("Stage") == "connected"] == ["call-1"]
+
+
+async def test_a_greeting_is_listened_to_where_that_is_asked_for() -> None:
+    async with world(HUMAN) as it:
+        client = await it.login()
+        await client.originate("call-1", Variable="RINGBACK_CALL_ID=call-1,RINGBACK_AMD=on")
+        assert (await client.until(Stage="answered"))["Amd"] == "on"
+        verdict = await client.until(Stage="amd", CallID="call-1")
+        assert (verdict["Status"], verdict["Dropped"]) == ("HUMAN", "0")
+        await client.until(Stage="abandoned", CallID="call-1")
 
 
 async def test_who_hangs_up_early_is_gone_without_a_word() -> None:
@@ -239,8 +250,7 @@ async def test_agents_and_calls_are_in_the_lists() -> None:
         assert (complete["ListItems"], complete["EventList"]) == ("3", "Complete")
         rows = {m["Uniqueid"]: m for m in client.seen if m.get("Event") == "CoreShowChannel"}
         (agent,) = (row for row in rows.values() if row["Context"] == "ringback-agent")
-        assert (agent["Exten"], agent["Application"]) == ("1001", "ConfBridge")
-        assert agent["ApplicationData"].split(",")[0] == "agent-1001"
+        assert (agent["Exten"], agent["Application"]) == ("1001", "BridgeWait")
         assert {row["Linkedid"] for row in rows.values()} == {"call-1", agent["Uniqueid"]}
         assert rows["call-1"]["ChannelStateDesc"] == rows["call-1;2"]["ChannelStateDesc"] == "Ringing"
         await client.ask("Status", ("Channel", "call-1"))
