@@ -8,7 +8,7 @@ WORKERS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench fuzz services clean model lock
+.PHONY: help demo test lint bench fuzz services clean model lock dashboards
 
 help: ## What can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -25,7 +25,7 @@ lint: $(VENV)/.dev ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-services: $(VENV)/.dev ## Kafka, Redis and Asterisk in the foreground, until Ctrl-C
+services: $(VENV)/.dev ## Kafka, Redis, Asterisk and Prometheus in the foreground, until Ctrl-C
 	$(BIN)/python -m tests.servers.install
 	$(BIN)/python -m tests.servers.run
 
@@ -37,6 +37,9 @@ bench-%: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev ## Bodies that nobody would send, for all that reads what shops send: make fuzz ARGS="--seconds 600"
 	$(BIN)/python -m fuzz $(ARGS)
+
+dashboards: $(VENV)/.dev ## Write the Grafana dashboards and the rules made with them anew
+	$(BIN)/python -m dashboards
 
 model: $(VENV)/.dev ## Train the default model again, on the simulated shop
 	$(BIN)/ringback train --synthetic --seed 7 --as scoring/default_model
