@@ -54,6 +54,7 @@ def environment(bootstrap: str, redis_url: str, last: float) -> dict[str, str]:
         "RINGBACK_REDIS__URL": redis_url,
         "RINGBACK_DIALER__CHANNEL": "Local/{number}@shoppers",
         "RINGBACK_SIMULATION__ENABLED": "true",
+        "RINGBACK_SIMULATION__ANY_HOUR": "true",
         "RINGBACK_SIMULATION__ORIGIN": str(last + 60),
         "RINGBACK_SIMULATION__WALL_ORIGIN": str(time.time()),
         "RINGBACK_STREAM__IDLE_AFTER": str(10**9),

@@ -106,15 +106,17 @@ async def test_all_agents_leave(servers: Servers, carrier: Carrier, tester: AmiS
         made.start()
         await until(lambda: carrier.seen("INVITE") - before == Counter(first), "all are called")
         await asyncio.gather(*map(tester.hang_up, legs))
+        await until(lambda: not list(made.dialer._board.agents), "the dialer knows that all agents left")
         await made.offer_numbers(later, len(first))
         ended = ends(await made.contacts(K.ENDED, len(first)))
         await made.settled()
         seen = list(witness.events)
-        assert await made.hopper.size() == len(later) + len(for_ever)  # who did not answer is tried again
+        queued = await made.hopper.size()
     assert carrier.seen("INVITE") - before == Counter(first)
     outcomes = {number: ended[f"lead-{n}"].outcome for n, number in enumerate(first)}
     expected = {Outcome.ABANDONED: abandoned, Outcome.HUNG_UP: leave, Outcome.NO_ANSWER: for_ever}
     assert outcomes == {number: outcome for outcome, numbers in expected.items() for number in numbers}
+    assert queued == len(later) + len(for_ever)  # who did not answer is tried again
     assert not silent(seen)
     assert len(stages(seen, "safe-harbour-played")) == len(abandoned)
     rang = {event["DestUniqueid"]: float(event["Timestamp"]) for event in seen if event["Event"] == "DialState"}

@@ -59,6 +59,7 @@ def environment(last: float, kafka: Kafka, redis: Redis, asterisk: Asterisk) -> 
         **redis.settings,
         **asterisk.settings,
         "RINGBACK_SIMULATION__ENABLED": "true",
+        "RINGBACK_SIMULATION__ANY_HOUR": "true",
         "RINGBACK_SIMULATION__ORIGIN": str(last),
         "RINGBACK_SIMULATION__WALL_ORIGIN": str(time.time()),
         "RINGBACK_SIMULATION__SPEED": "120",

@@ -104,6 +104,7 @@ async def test_where_nobody_can_call_the_price_turns_calls_into_messages(broker:
         "RINGBACK_DECIDE__HOLDOUT": "0",
         "RINGBACK_DECIDE__MAX_AGE": str(7 * 86400),
         "RINGBACK_SIMULATION__ENABLED": "true",
+        "RINGBACK_SIMULATION__ANY_HOUR": "true",
         "RINGBACK_SIMULATION__ORIGIN": str(NOON),
         "RINGBACK_SIMULATION__WALL_ORIGIN": str(wall),
         "RINGBACK_SIMULATION__SPEED": str(SPEED),

@@ -1,22 +1,72 @@
-"""What the runbooks have one ask of Asterisk is understood by a real one."""
+"""What the documents have one ask of Asterisk, Kafka and Redis is understood by a real one."""
 
+import asyncio
 import re
+import shlex
+from collections.abc import Iterator
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from redis.asyncio import Redis as RedisClient
 
+from ringback.kafka import create_topics
+from ringback.settings import KafkaSettings
 from tests.conftest import ROOT
 from tests.servers.asterisk import Asterisk
+from tests.servers.kafka import Kafka
+from tests.servers.redis import Redis
 
-ASKED = sorted(
-    {
-        command
-        for page in (ROOT / "docs" / "runbooks").glob("*.md")
-        for command in re.findall(r"asterisk -rx '([^']+)'", page.read_text())
-    }
-)
+PAGES = [page.read_text().replace("\\\n", " ") for page in sorted((ROOT / "docs").rglob("*.md"))]
 
 
-@pytest.mark.parametrize("command", ASKED)
+def asked(pattern: str) -> list[str]:
+    """What the documents show that a pattern finds, each once."""
+    return sorted({found.strip() for page in PAGES for found in re.findall(pattern, page)})
+
+
+@pytest.mark.parametrize("command", asked(r"asterisk -rx '([^']+)'"))
 def test_asterisk_knows_the_command(asterisk: Asterisk, command: str) -> None:
     assert "No such command" in asterisk.cli("no such thing")
     assert "No such command" not in asterisk.cli(command)
+
+
+def kafka_commands() -> Iterator[list[str]]:
+    """The words of each command of Kafka's that names a broker."""
+    for command in asked(r"(kafka-[a-z-]+\.sh --bootstrap-server [^\n|`>]+)"):
+        words = shlex.split(command.removesuffix("2"))
+        where = words.index("--bootstrap-server")
+        yield [words[0], *words[1:where], *words[where + 2 :]]
+
+
+@pytest.fixture(scope="module")
+def used(kafka: Kafka) -> Kafka:
+    """A broker with the topics and the group that the documents speak of."""
+
+    async def use() -> None:
+        await create_topics(KafkaSettings(bootstrap=kafka.bootstrap))
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+        await admin.start()
+        await admin.create_topics([NewTopic("ringback-stream-shoppers-changelog", 1, 1)])
+        await admin.close()
+        consumer = AIOKafkaConsumer(
+            "ringback.cart-events", bootstrap_servers=kafka.bootstrap, group_id="ringback-stream"
+        )
+        await consumer.start()
+        await consumer.stop()
+
+    asyncio.run(use())
+    return kafka
+
+
+@pytest.mark.parametrize("words", list(kafka_commands()), ids=" ".join)
+def test_kafkas_tools_do_what_is_asked(used: Kafka, words: list[str]) -> None:
+    done = used.tool(words[0], "--bootstrap-server", used.bootstrap, *words[1:], given="shopper\t{}\n")
+    assert done.returncode == 0, done.stderr
+    assert "rror" not in done.stdout
+
+
+@pytest.mark.parametrize("command", asked(r"redis-cli ([a-zA-Z][^`\n]*)"))
+async def test_redis_knows_the_command(redis_server: Redis, command: str) -> None:
+    async with RedisClient.from_url(redis_server.url) as client:
+        assert await client.execute_command(*shlex.split(command))

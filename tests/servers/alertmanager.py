@@ -4,15 +4,14 @@ import json
 import shutil
 import tempfile
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers.apt import PrivateApt, environment_of_unpacked, loaded, run
+from tests.servers.apt import PrivateApt, loaded, run
 from tests.servers.install import installed
-from tests.servers.process import Server, free_port, short_directory
-from tests.servers.prometheus import ANSWER_TIMEOUT_S, answers
+from tests.servers.monitor import ANSWER_TIMEOUT_S, Monitor
 
 # Debian's build looks for its templates in this folder, wherever it was unpacked: it is made to look where it is
 # started, by a path of the same length.
@@ -48,7 +47,7 @@ def install() -> Installation:
     return Installation(alertmanager, amtool, tuple((root / TEMPLATES[1:]).glob("*.tmpl")))
 
 
-class Alertmanager(Server):
+class Alertmanager(Monitor):
     """A running Alertmanager with a configuration file of the caller's and data of its own."""
 
     name = "alertmanager"
@@ -56,11 +55,9 @@ class Alertmanager(Server):
     def __init__(self, configuration: Path = CONFIGURATION) -> None:
         found = install()
         self._alertmanager = found.alertmanager
-        super().__init__(short_directory("rb-alertmanager-"))
+        super().__init__(configuration)
         for template in found.templates:
             shutil.copy(template, self.directory)
-        self.configuration = configuration
-        self.port = free_port()
 
     def command(self) -> Sequence[str]:
         return [
@@ -70,16 +67,6 @@ class Alertmanager(Server):
             f"--web.listen-address=127.0.0.1:{self.port}",
             "--cluster.listen-address=",
         ]
-
-    def environment(self) -> Mapping[str, str]:
-        return environment_of_unpacked()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ready(self) -> bool:
-        return answers(f"{self.url}/-/ready")
 
     @property
     def settings(self) -> dict[str, str]:

@@ -58,6 +58,14 @@ num.io.threads=4
 """
 
 
+TOOLS = {
+    "kafka-configs.sh": "kafka.admin.ConfigCommand",
+    "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
+    "kafka-consumer-groups.sh": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+}
+
+
 def _java() -> str:
     java = shutil.which("java")
     if java is None:
@@ -129,6 +137,12 @@ class Kafka(Server):
 
     def command(self) -> Sequence[str]:
         return self._java("kafka.Kafka", str(self._properties))
+
+    def tool(self, name: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run one of Kafka's own commands, such as ``kafka-topics.sh``, with something to read."""
+        return subprocess.run(
+            self._java(TOOLS[name], *arguments), input=given, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def ready(self) -> bool:
         return "Kafka Server started" in self.log_since_start()

@@ -17,14 +17,13 @@ import yaml
 
 from tests.servers.apt import PrivateApt, environment_of_unpacked, loaded, run
 from tests.servers.install import installed
-from tests.servers.process import Server, free_port, short_directory
+from tests.servers.monitor import ANSWER_TIMEOUT_S, Monitor
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "dashboards" / "prometheus"
 CONFIGURATION = ROOT / "deploy" / "prometheus" / "prometheus.yml"
 WAITS = re.compile(r"^( *)(for|interval): .+$", re.MULTILINE)
 TOOL_TIMEOUT_S = 60
-ANSWER_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
@@ -63,16 +62,14 @@ def tool(command: Sequence[str], *arguments: str | Path) -> subprocess.Completed
     )
 
 
-class Prometheus(Server):
+class Prometheus(Monitor):
     """A running Prometheus with a configuration file of the caller's, see `write_configuration`, and its own data."""
 
     name = "prometheus"
 
     def __init__(self, configuration: Path) -> None:
         self._prometheus = install().prometheus
-        super().__init__(short_directory("rb-prometheus-"))
-        self.configuration = configuration
-        self.port = free_port()
+        super().__init__(configuration)
 
     def command(self) -> Sequence[str]:
         return [
@@ -83,16 +80,6 @@ class Prometheus(Server):
             "--web.enable-lifecycle",
             "--enable-feature=exemplar-storage",
         ]
-
-    def environment(self) -> Mapping[str, str]:
-        return environment_of_unpacked()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def ready(self) -> bool:
-        return answers(f"{self.url}/-/ready")
 
     @property
     def settings(self) -> dict[str, str]:
@@ -143,12 +130,3 @@ def ask(url: str, endpoint: str, **parameters: str | float) -> Any:
     except urllib.error.HTTPError as refusal:
         with refusal:
             raise PromqlError(refusal.read().decode(errors="replace")) from None
-
-
-def answers(url: str) -> bool:
-    """Whether an HTTP server on loopback answers 200 at this address."""
-    try:
-        with urllib.request.urlopen(url, timeout=1) as answer:  # noqa: S310 - loopback
-            return bool(answer.status == 200)
-    except OSError:
-        return False
