@@ -66,10 +66,11 @@ def installed(name: str, install: Callable[[Path], None]) -> Path:
 
 def main() -> int:
     """Install all servers; the exit status."""
-    from tests.servers import alertmanager, asterisk, kafka, prometheus, redis, sipp  # noqa: PLC0415 -- they import `installed` from here
+    from tests.servers import alertmanager, asterisk, kafka, kafka_commands, prometheus, redis, sipp  # noqa: PLC0415 -- they import `installed` from here
 
     installers: dict[str, Callable[[], object]] = {
         "Apache Kafka": kafka.install,
+        "Kafka's commands": kafka_commands.install,
         "Redis": redis.install,
         "Asterisk": asterisk.install,
         "Prometheus": prometheus.install,

@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.servers.apt import run
@@ -58,15 +59,8 @@ num.io.threads=4
 """
 
 
-TOOLS = {
-    "kafka-configs.sh": "kafka.admin.ConfigCommand",
-    "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
-    "kafka-console-producer.sh": "org.apache.kafka.tools.ConsoleProducer",
-    "kafka-consumer-groups.sh": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
-}
-
-
-def _java() -> str:
+def java() -> str:
+    """Where Java is. Raises `UnavailableError`."""
     java = shutil.which("java")
     if java is None:
         raise UnavailableError(f"no java on the PATH: install a Java {OLDEST_JAVA} runtime")
@@ -77,7 +71,7 @@ def _java() -> str:
     return java
 
 
-def _fetch(folder: Path) -> None:
+def _fetch(pom: Path, folder: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise UnavailableError("no mvn on the PATH: install Maven, which fetches Kafka's jars")
@@ -88,18 +82,18 @@ def _fetch(folder: Path) -> None:
             "-q",
             "-Dstyle.color=never",
             "-f",
-            str(POM),
+            str(pom),
             "dependency:copy-dependencies",
             f"-DoutputDirectory={folder}",
         ]
     )
 
 
-def install() -> Path:
-    """The folder of Kafka's jars, fetched when `pom.xml` has changed. Raises `UnavailableError`."""
-    _java()
-    edition = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    return installed(f"kafka-{edition}", _fetch)
+def install(pom: Path = POM) -> Path:
+    """The folder of the jars that a `pom.xml` names, fetched when it has changed. Raises `UnavailableError`."""
+    java()
+    edition = hashlib.sha256(pom.read_bytes()).hexdigest()[:12]
+    return installed(f"kafka-{edition}", partial(_fetch, pom))
 
 
 class Kafka(Server):
@@ -133,16 +127,10 @@ class Kafka(Server):
 
     def _java(self, *arguments: str) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={self._logging}"
-        return [_java(), *JVM, logging, "-cp", f"{self._jars}/*", *arguments]
+        return [java(), *JVM, logging, "-cp", f"{self._jars}/*", *arguments]
 
     def command(self) -> Sequence[str]:
         return self._java("kafka.Kafka", str(self._properties))
-
-    def tool(self, name: str, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-        """Run one of Kafka's own commands, such as ``kafka-topics.sh``, with something to read."""
-        return subprocess.run(
-            self._java(TOOLS[name], *arguments), input=given, capture_output=True, text=True, timeout=60, check=False
-        )
 
     def ready(self) -> bool:
         return "Kafka Server started" in self.log_since_start()

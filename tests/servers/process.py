@@ -27,6 +27,16 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
+def is_free(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
+    """Whether nobody has this port of 127.0.0.1 now."""
+    with socket.socket(type=kind) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def listens(port: int) -> bool:
     """Whether 127.0.0.1 accepts a TCP connection on this port."""
     with socket.socket() as probe:

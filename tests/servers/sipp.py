@@ -9,12 +9,13 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import SOCK_DGRAM
 
 from tests.servers.apt import PrivateApt, environment_of_unpacked, loaded
 from tests.servers.asterisk import Asterisk
 from tests.servers.carrier_scenario import scenario
 from tests.servers.install import installed
-from tests.servers.process import Server, short_directory
+from tests.servers.process import Server, free_port, is_free, short_directory
 from tests.servers.voices import GREETINGS, write_ulaw
 
 _LOGGED = re.compile(r"\b(INVITE|ANSWERED|BYE|CANCEL) (\d+) ")
@@ -31,6 +32,14 @@ def install() -> list[str]:
     return [own] if own else loaded(installed("sipp", _unpack), "usr/bin/sipp")
 
 
+def _free_media_port() -> int:
+    """An even port with three free ones after it: for audio and video, RTP and RTCP."""
+    while True:
+        first = free_port(SOCK_DGRAM) & ~1
+        if first + 3 < 1 << 16 and all(is_free(first + n, SOCK_DGRAM) for n in range(4)):
+            return first
+
+
 class Carrier(Server):
     """The far end of PJSIP/<number>@carrier of one Asterisk. It outlives Asterisk's restarts, and keeps count."""
 
@@ -40,12 +49,13 @@ class Carrier(Server):
         self._command = install()
         super().__init__(short_directory("rb-sipp-"))
         self.port = asterisk.carrier_port
+        self._media_port = _free_media_port()
         (self.directory / "carrier.xml").write_text(scenario())
         for greeting in GREETINGS:
             write_ulaw(greeting, self.directory)
 
     def command(self) -> Sequence[str]:
-        place = ["-i", "127.0.0.1", "-p", str(self.port), "-mp", "20000"]
+        place = ["-i", "127.0.0.1", "-p", str(self.port), "-mp", str(self._media_port)]
         logs = ["-trace_logs", "-log_file", "calls.log", "-trace_err", "-error_file", "errors.log"]
         return [*self._command, "-sf", "carrier.xml", *place, *logs, "-nostdin", "-skip_rlimit"]
 
@@ -53,7 +63,8 @@ class Carrier(Server):
         return {**environment_of_unpacked(), "TERM": "dumb"}
 
     def ready(self) -> bool:
-        return (self.directory / "calls.log").exists()
+        # It listens for SIP only when it has its ports for media.
+        return (self.directory / "calls.log").exists() and not is_free(self.port, SOCK_DGRAM)
 
     def seen(self, what: str) -> Counter[str]:
         """How often something happened to a call to each number: INVITE, ANSWERED, BYE (its own), CANCEL."""
