@@ -1,5 +1,6 @@
 """What every room's tests may use."""
 
+import logging
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -19,6 +20,17 @@ ROOT = Path(__file__).parent.parent
 # A busy machine must not fail a test: speed is shown in benchmarks/.
 settings.register_profile("ringback", deadline=None)
 settings.load_profile("ringback")
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Iterator[None]:
+    """What a command that runs in this process does to logging ends with its test, as its stderr does."""
+    yield
+    root = logging.getLogger()
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:
+        root.removeHandler(handler)
+        root.setLevel(logging.WARNING)
+        logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
