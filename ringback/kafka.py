@@ -52,23 +52,39 @@ async def create_topics(settings: KafkaSettings, *, patience: float = PATIENCE) 
     Raises `SettingsError` when an existing topic has another number of partitions, or the brokers are too few for
     ``kafka.replication``; `Unavailable` when no broker answers within ``patience`` seconds.
     """
-    admin = await _admin(settings, patience)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            counts = await _created(settings, deadline)
+            break
+        except KafkaError as error:
+            if time.monotonic() >= deadline:
+                raise Unavailable(
+                    f"Kafka at {settings.bootstrap} went away while topics were created: {error!r}"
+                ) from None
+            log.warning("Kafka went away while topics were created (%r); trying again", error)
+            await asyncio.sleep(min(RETRY_SECONDS, patience))
+    for topic in Topic:
+        if not fits(topic, counts[topic], settings):
+            raise SettingsError(partition_mismatch(topic, counts[topic], partitions_of(topic, settings)))
+
+
+async def _created(settings: KafkaSettings, deadline: float) -> dict[str, int]:
+    """Create what is missing; how many partitions each topic has then. What exists already is left as it is."""
+    admin = await _admin(settings, max(0.0, deadline - time.monotonic()))
     try:
         response = await admin.create_topics([_new_topic(topic, settings) for topic in Topic])
         for name, code, message in (error[:3] for error in response.topic_errors):
             error = for_code(code)
+            if error.retriable:
+                raise error(message)
             if code and error is not TopicAlreadyExistsError:
                 raise SettingsError(
                     f"topic {name} can't be created: {message or error.__name__}; see kafka.replication"
                 )
-        counts = await _settled(admin, settings, time.monotonic() + patience)
-    except KafkaError as error:
-        raise Unavailable(f"Kafka at {settings.bootstrap} went away while topics were created: {error!r}") from None
+        return await _settled(admin, settings, deadline)
     finally:
         await admin.close()
-    for topic in Topic:
-        if not fits(topic, counts[topic], settings):
-            raise SettingsError(partition_mismatch(topic, counts[topic], partitions_of(topic, settings)))
 
 
 def fits(topic: Topic, found: int, settings: KafkaSettings) -> bool:
