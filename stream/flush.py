@@ -263,8 +263,10 @@ class Flusher:
             for output in self._following.outputs(number, effects)
         ]
         while waiting := self._unpublished(waiting):
-            await self._sure(work)
             try:
+                # Between being sure and sending lies nothing that takes time.
+                await self._patiently(self._outputs.prepare({output.topic for output in waiting}))
+                await self._sure(work)
                 ends = await self._patiently(self._outputs.publish(waiting))
             except KafkaError as error:
                 log.warning("Kafka did not take %d records (%r); trying again", len(waiting), error)

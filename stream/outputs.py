@@ -99,6 +99,12 @@ class Outputs:
         producing = await self._producing()
         return await self._landed(await _send(producing, topic, partition, changes.items()))
 
+    async def prepare(self, topics: Iterable[str]) -> None:
+        """Connect and learn where the partitions of topics are: what follows is sent at once. Raises `KafkaError`."""
+        producing = await self._producing()
+        for topic in topics:
+            await producing.partitions_for(topic)
+
     async def publish(self, outputs: Sequence[Output]) -> dict[tuple[str, int], int]:
         """Publish and wait until Kafka has it all.
 

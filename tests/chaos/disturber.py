@@ -194,10 +194,6 @@ class Disturber:
 
     async def _zombie(self) -> None:
         worker = self._rng.choice(await self._some_ready(2))
-        # What its producer holds when it is frozen is written when it wakes: without transactions that gap stays open
-        # (docs/operate.md), and a slow broker makes it wide.
-        slowness, self._way.latency = self._way.latency, 0.0
-        await self._moment()
         worker.pause()
         self._note(f"{worker.label} is frozen")
         deadline = time.monotonic() + DEADLINE
@@ -208,7 +204,6 @@ class Disturber:
         await self._next_events()
         worker.resume()
         self._note(f"{worker.label} wakes up")
-        self._way.latency = slowness
 
     async def _clock(self) -> None:
         worker, offset = self._rng.choice(self._regular), self._rng.choice(SECONDS_OF_JUMPS)
