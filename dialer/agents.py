@@ -102,13 +102,16 @@ class Agents:
         return chosen.agent_id
 
     def connected(self, agent_id: str, server: str, call_id: str, now: float) -> None:
-        """A shopper is with an agent. An agent who was not known to be logged in must be, then.
+        """A shopper is with an agent. An agent who was not known to be logged in must be, then, but for one who is gone:
+        the leg went in the moment in which the shopper was sent there, and is not coming back by that.
 
         Whoever else was to get the call, or had it, does not any more.
         """
         for other in list(self):
             if other.call_id == call_id and other.agent_id != agent_id:
                 self._free(other, now)
+        if agent_id not in self._agents and agent_id in self._left:
+            return
         agent = self._agents.get(agent_id) or Agent(agent_id, server, AgentState.IDLE, now)
         self._agents[agent_id] = replace(agent, state=AgentState.TALKING, since=now, call_id=call_id)
 

@@ -121,6 +121,19 @@ def test_gone_is_gone() -> None:
     assert agents.assign("1", "s", 1.0) is None
 
 
+def test_who_left_in_the_moment_in_which_a_shopper_was_sent_there_stays_gone() -> None:
+    agents = Agents(15.0)
+    agents.ready("a", "s", 0.0)
+    assert agents.assign("1", "s", 1.0) == "a"
+    agents.gone("a", "s", 1.1)
+    agents.connected("a", "s", "1", 1.2)
+    assert agents.release("1", 1.3) is None
+    assert not list(agents)
+    agents.ready("a", "s", 2.0)
+    agents.connected("a", "s", "2", 3.0)
+    assert state(agents, "a") is AgentState.TALKING
+
+
 def test_what_asterisk_has_is_taken_over() -> None:
     agents = Agents(15.0)
     for agent in ("kept", "gone", "was talking"):

@@ -128,6 +128,29 @@ async def test_all_agents_leave(servers: Servers, carrier: Carrier, tester: AmiS
             assert 15 <= hung_up[call] - rang[call] < LONGEST_RING_S
 
 
+async def test_agents_who_leave_just_when_shoppers_come_are_gone(
+    servers: Servers, carrier: Carrier, tester: AmiSession
+) -> None:
+    """The shopper is on the way to an agent whose leg goes: no agent is left on the floor, no shopper in silence."""
+    numbers = [f"1{area}5550199" for area in (212, 315, 617, 412, 814, 919)]
+    legs = await agents(tester, len(numbers), 2770)
+    async with campaign(servers) as made, ami_session(servers[0], Asterisk.user) as witness:
+
+        async def leave(nth: int, leg: str) -> None:
+            """Around the moment in which shoppers are bridged."""
+            await until(lambda: len(stages(witness.events, "answered")) > nth, "a shopper answers")
+            await tester.hang_up(leg)
+
+        await made.offer_numbers(numbers)
+        made.start()
+        await asyncio.gather(*(leave(nth, leg) for nth, leg in enumerate(legs)))
+        await made.contacts(K.ENDED, len(numbers))
+        await made.settled()
+        await until(lambda: not list(made.dialer._board.agents), "the dialer knows that all agents left")
+        seen = list(witness.events)
+    assert not silent(seen)
+
+
 async def test_a_storm(servers: Servers, carrier: Carrier) -> None:
     """One campaign through it all: the dialer killed while phones ring and people talk, then paused; no Redis; no
     Asterisk."""
@@ -141,7 +164,7 @@ async def test_a_storm(servers: Servers, carrier: Carrier) -> None:
     async with campaign(servers) as made:
 
         async def until_more_ring(fault: int) -> None:
-            """These ring for four seconds, so the fault comes before they answer, and then stay for more than two."""
+            """These ring for six seconds, so the fault comes before they answer, and then stay for more than two."""
             rings = [f"150555501{6 + fault}{n}" for n in range(4)]
             await made.offer_numbers(rings, len(numbers), priority=URGENT)
             numbers.extend(rings)

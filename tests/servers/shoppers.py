@@ -5,9 +5,9 @@ from enum import StrEnum
 
 PATIENT_AREA = "1907"
 AT_ONCE_AREA = "1404"
-# Who rings for four seconds; the second kind is patient as well.
+# Who rings for six seconds; the second kind is patient as well.
 LATE_AREAS = ("1505", "1575")
-LATE_RING_MS = 4000
+LATE_RING_MS = 6000
 PATIENT_AREAS = (PATIENT_AREA, LATE_AREAS[1])
 # Over SIP only: the carrier says that it is under way (183) where others say that it rings (180).
 PROGRESS_AREA = "1216"
