@@ -102,10 +102,10 @@ class Agents:
         return chosen.agent_id
 
     def connected(self, agent_id: str, server: str, call_id: str, now: float) -> None:
-        """A shopper is with an agent. An agent who was not known to be logged in must be, then, but for one who is gone:
-        the leg went in the moment in which the shopper was sent there, and is not coming back by that.
+        """A shopper is with an agent. Whoever else was to get the call, or had it, does not any more.
 
-        Whoever else was to get the call, or had it, does not any more.
+        An agent who was not known to be logged in must be, then; but who is gone stays gone: the leg went in the moment
+        in which the shopper was sent there.
         """
         for other in list(self):
             if other.call_id == call_id and other.agent_id != agent_id:

@@ -264,14 +264,14 @@ class Flusher:
         ]
         while waiting := self._unpublished(waiting):
             try:
-                # Between being sure and sending lies nothing that takes time.
+                # Between being sure and sending lies nothing that takes time; see also `stream.gate`.
                 await self._patiently(self._outputs.prepare({output.topic for output in waiting}))
                 await self._sure(work)
                 ends = await self._patiently(self._outputs.publish(waiting))
             except KafkaError as error:
                 log.warning("Kafka did not take %d records (%r); trying again", len(waiting), error)
+                await self._patiently(self._outputs.stop())
                 await self._wait(work)
-                await self._outputs.stop()
                 await self._read_back({number: self._marks[number] for number in work.effects})
             else:
                 for number in work.effects:
@@ -337,6 +337,7 @@ class Flusher:
                 elif result is not None:
                     raise result
             if failed:
+                await self._patiently(self._outputs.stop())
                 await self._wait(work)
             waiting = failed
 

@@ -2,8 +2,8 @@
 
 A process that is stopped for longer than its session loses its partitions, and does not know it when it goes on. What
 it writes before its next heartbeat fails could come after what their new owner wrote. So who has slept writes nothing
-until Kafka says that it is still a member. (Between that answer and a write it could be stopped once more; only
-transactions would close that gap of milliseconds.)
+until Kafka says that it is still a member; `stream.gate` asks here once more before each request. (It could still be
+stopped between that question and the socket, some hundred instructions later; only transactions would close that gap.)
 """
 
 import logging
@@ -38,8 +38,10 @@ class Membership:
 
     async def beat(self) -> None:
         """Say that the process runs; ask Kafka where it did not for long."""
-        doubtful, self._last = self.is_doubtful(), time.monotonic()
-        if doubtful and await self._is_member():
+        doubtful, asked = self.is_doubtful(), time.monotonic()
+        self._last = asked
+        # An answer that lay there while the process slept once more says nothing.
+        if doubtful and await self._is_member() and time.monotonic() - asked <= self._longest_pause:
             self._doubtful = False
 
 

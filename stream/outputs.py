@@ -6,7 +6,8 @@ published after them, and does not publish that again.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,6 +18,7 @@ from ringback import kafka
 from ringback.errors import Unavailable
 from ringback.records import Topic, decoder, encode
 from ringback.settings import KafkaSettings
+from stream import gate
 
 ANSWER_SECONDS = 5.0
 ONCE = (Topic.DECISIONS, Topic.CONVERSIONS)
@@ -61,10 +63,14 @@ def _identity(published: _Published) -> str:
 
 
 class Outputs:
-    """Publishes with acknowledgement by all in-sync replicas, and reads back what was published."""
+    """Publishes with acknowledgement by all in-sync replicas, and reads back what was published.
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    While it is ``doubtful`` whether the worker may write, nothing is sent: `stream.gate.NotSentError`.
+    """
+
+    def __init__(self, settings: KafkaSettings, doubtful: Callable[[], bool] = lambda: False) -> None:
         self._settings = settings
+        self._doubtful = doubtful
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
 
@@ -73,11 +79,12 @@ class Outputs:
         async with self._connecting:
             if self._producer is None:
                 # What comes here was gathered already: nothing is won by waiting for more.
-                self._producer = await kafka.producer(self._settings, linger_ms=0)
+                self._producer = await kafka.producer(self._settings, patience=math.inf, linger_ms=0)
+                gate.close_while(self._producer, self._doubtful)
             return self._producer
 
     async def stop(self) -> None:
-        """Disconnect."""
+        """Disconnect. After a `KafkaError` this must be done before more is sent."""
         if self._producer is not None:
             await self._producer.stop()
             self._producer = None

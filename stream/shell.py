@@ -30,7 +30,7 @@ def assemble(
     settings: Settings, stream_app: StreamApp, following: Following, hopper: Hopper, metrics: StreamMetrics
 ) -> Shell:
     """Join app, table, processor and flusher. Nothing is started or connected."""
-    app, table, outputs = stream_app.app, stream_app.table, Outputs(settings.kafka)
+    app, table = stream_app.app, stream_app.table
 
     async def is_member() -> bool:
         # Faust keeps no other trace of it than in the client that it drives.
@@ -38,6 +38,7 @@ def assemble(
         return await membership.is_member(settings.kafka, settings.stream.app_id, member)
 
     member = Membership(settings.kafka.session_timeout / 2, is_member)
+    outputs = Outputs(settings.kafka, member.is_doubtful)
     flusher = Flusher(
         following,
         table,

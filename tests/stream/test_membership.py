@@ -45,3 +45,18 @@ async def test_a_beat_that_comes_first_does_not_hide_the_sleep(clock: Clock) -> 
     clock.now += 6.0
     await membership.beat()
     assert membership.is_doubtful()
+
+
+async def test_an_answer_from_before_another_sleep_ends_no_doubt(clock: Clock) -> None:
+    sleeps = [7.0, 0.0]
+
+    async def is_member() -> bool:
+        clock.now += sleeps.pop(0)
+        return True
+
+    membership = Membership(5.0, is_member)
+    clock.now += 6.0
+    await membership.beat()
+    assert membership.is_doubtful()
+    await membership.beat()
+    assert not membership.is_doubtful()
