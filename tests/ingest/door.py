@@ -1,4 +1,4 @@
-"""Ingest without its process: the app, with Kafka, Redis and a disk behind it."""
+"""Ingest without its process: the app, with Kafka, Redis and a disk behind it, and what a shop sends to it."""
 
 import asyncio
 import base64
@@ -17,18 +17,20 @@ from redis.asyncio import Redis
 
 from ingest.app import create
 from ingest.delivery import Delivery, Takes
-from ingest.intake import Intake
+from ingest.intake import Admitted, Intake, Taken
 from ingest.publisher import Publisher
 from ingest.registry import Registry
 from ingest.shops import endpoints
+from ingest.source import Refused
 from ingest.sources import SOURCES
 from ingest.spool import Spool
 from ringback.clock import Clock
 from ringback.envelope import is_packed, unpack
 from ringback.metrics import IngestMetrics
-from ringback.records import CartEvent, Topic, decoder
+from ringback.records import CartEvent, DeadLetter, Topic, decoder
 from ringback.settings import IngestSettings
-from tests.integration.topics import records
+from tests.integration.topics import read, records
+from tests.servers.embedded import EmbeddedKafka
 
 NOW = 1_790_000_000.0
 SECRET = "a secret"
@@ -37,6 +39,23 @@ SHOPS = {
     "woocommerce:example": {"secrets": ["woo secret"], "currency": "USD"},
     "native:example": {"secrets": ["native secret"]},
     "shopify:off": {"secrets": []},
+}
+
+EVENT: dict[str, Any] = {
+    "event_id": "e1",
+    "source": "shop",
+    "shopper_id": "s1",
+    "kind": "item_added",
+    "time": NOW,
+    "items": [{"product_id": "p", "unit_price": 1999}],
+    "currency": "EUR",
+}
+CART: dict[str, Any] = {
+    "id": "c1",
+    "token": "c1",
+    "line_items": [{"id": 1, "product_id": 2, "variant_id": 3, "quantity": 1, "title": "Lamp", "price": "19.99"}],
+    "created_at": "2026-09-21T14:13:20Z",
+    "updated_at": "2026-09-21T14:13:20Z",
 }
 
 
@@ -113,3 +132,60 @@ class Door:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self.spool.close()
+
+
+class World:
+    """A door with a broker and a Redis behind it."""
+
+    def __init__(self, broker: EmbeddedKafka, door: Door) -> None:
+        self.broker = broker
+        self.door = door
+
+    async def events(self) -> list[CartEvent]:
+        return await cart_events(self.broker.bootstrap)
+
+    async def letters(self) -> list[DeadLetter]:
+        return await read(self.broker.bootstrap, Topic.DEAD_LETTERS, DeadLetter)
+
+
+class Stub:
+    """An intake that does what a test needs: takes, refuses, hangs or breaks."""
+
+    def __init__(self) -> None:
+        self.taken: list[Admitted] = []
+        self.failure: Exception | None = None
+        self.poison: str | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def take(self, admitted: Admitted) -> Taken:
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        ids = {one.event_id for one in admitted.parsed if isinstance(one, CartEvent)}
+        if self.poison in ids:
+            raise KeyError(self.poison)
+        self.taken.append(admitted)
+        refused = sum(isinstance(one, Refused) for one in admitted.parsed)
+        return Taken(len(admitted.parsed) - refused, 0, refused)
+
+    def ids(self) -> list[str]:
+        return [one.event_id for admitted in self.taken for one in admitted.parsed if isinstance(one, CartEvent)]
+
+    def reasons(self) -> list[str]:
+        return [one.error.reason for admitted in self.taken for one in admitted.parsed if isinstance(one, Refused)]
+
+
+def event(number: int) -> dict[str, Any]:
+    return {**EVENT, "event_id": f"e{number}"}
+
+
+async def post_cart(door: Door, secret: str, path: str = "/v1/shopify/example", **more: str) -> httpx.Response:
+    body = json.dumps(CART).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "X-Shopify-Topic": "carts/update",
+        "X-Shopify-Webhook-Id": "w1",
+        "X-Shopify-Hmac-Sha256": base64_signature(body, secret),
+    }
+    return await door.post(path, body, headers | more)
