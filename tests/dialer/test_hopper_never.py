@@ -18,11 +18,11 @@ from redis.asyncio import Redis
 
 from dialer.hopper import Hopper, Offer, Refused, Reserved, Settled
 from dialer.limits import Limits
-from ringback.decisions import Lead
 from ringback.records import Outcome
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.dialer.leads import NOON, lead
+from tests.dialer.truth import Truth
 
 LIMITS = Limits(caps=((86400.0, 4),), per_lead=3, per_hour=20)
 HOUR = 3600.0
@@ -39,22 +39,6 @@ CAMPAIGNS = st.sampled_from(["one", "two"])
 AGES = st.sampled_from([0.0, 0.5, 2.0])
 OPENS = st.sampled_from([-1.0, -1.0, -0.5, 0.0, 0.5])
 AGENTS = st.lists(st.sampled_from(["7", "8"]), unique=True)
-
-
-@dataclass
-class Truth:
-    """What has happened, written down independently of the hopper."""
-
-    bought: dict[str, float] = field(default_factory=dict)
-    opted_out: set[str] = field(default_factory=set)
-    opted_out_phones: set[str] = field(default_factory=set)
-    do_not_call: set[str] = field(default_factory=set)
-    booked: dict[str, tuple[str, Lead, float]] = field(default_factory=dict)  # calls: campaign, lead, when reserved
-    ringing: dict[str, Lead] = field(default_factory=dict)  # what lives in Asterisk
-    originated: set[str] = field(default_factory=set)
-    over: set[tuple[str, str]] = field(default_factory=set)  # leads that may never be called again
-    lockouts: dict[str, float] = field(default_factory=dict)
-    leads: dict[tuple[str, str], Lead] = field(default_factory=dict)
 
 
 @dataclass
@@ -170,35 +154,11 @@ class NeverEvents(RuleBasedStateMachine):
         again = [row for row in self.run(self.hoppers[name].reserve(*reserve)) if isinstance(row, Reserved)]
         assert [(row.call_id, row.lead) for row in again[: len(taken)]] == [(row.call_id, row.lead) for row in taken]
         for row in again:
-            self._check(name, row)
+            in_hand = [call for other in self.dialers.values() for call in other.calls]
+            self.truth.reserved(name, row, self.now, (*LIMITS.caps, *row.lead.caps), in_hand)
         process.calls.update({row.call_id: False for row in again})
         if dies:
             self.dies(name)
-
-    def _check(self, name: str, row: Reserved) -> None:
-        truth, held = self.truth, row.lead
-        assert held == truth.leads[name, held.lead_id]
-        assert (name, held.lead_id) not in truth.over
-        self._check_person(held)
-        assert held.callable_from <= self.now < held.callable_until
-        for key in (held.phone_ref, held.shopper_id):
-            assert truth.lockouts.get(key, self.now) <= self.now
-        for seconds, most in (*LIMITS.caps, *held.caps):
-            lately = [one for _, one, at in truth.booked.values() if at > self.now - seconds]
-            assert sum(one.phone_ref == held.phone_ref for one in lately) < most
-            assert sum(one.shopper_id == held.shopper_id for one in lately) < most
-        for process in self.dialers.values():
-            for call in process.calls:
-                other = truth.booked[call][1]
-                assert call == row.call_id or other.phone_ref != held.phone_ref
-                assert call == row.call_id or other.shopper_id != held.shopper_id
-        truth.booked[row.call_id] = (name, held, self.now)
-
-    def _check_person(self, held: Lead) -> None:
-        truth = self.truth
-        assert truth.bought.get(held.shopper_id, float("-inf")) < held.last_activity
-        assert held.shopper_id not in truth.opted_out
-        assert held.phone_ref not in truth.opted_out_phones | truth.do_not_call
 
     @rule(name=CAMPAIGNS, data=st.data(), dies=st.booleans())
     def launches(self, name: str, data: st.DataObject, dies: bool) -> None:
@@ -212,7 +172,7 @@ class NeverEvents(RuleBasedStateMachine):
         process = self.dialers[name]
         refusal = self.run(self.hoppers[name].launch(call_id, self.now, process.token))
         if refusal is None:
-            self._check_person(self.truth.booked[call_id][1])
+            self.truth.may_be_called(self.truth.booked[call_id][1])
             process.calls[call_id] = True
         elif not dies:
             # As the dialer does: it was certainly not placed.
@@ -229,18 +189,9 @@ class NeverEvents(RuleBasedStateMachine):
             call for call, launched in process.calls.items() if launched and call not in self.truth.originated
         )
         if ready:
-            self._originate(data.draw(st.sampled_from(ready)))
+            self.truth.rings(data.draw(st.sampled_from(ready)))
         if dies:
             self.dies(name)
-
-    def _originate(self, call_id: str) -> None:
-        _, held, _ = self.truth.booked[call_id]
-        for other in self.truth.ringing.values():
-            assert other.phone_ref != held.phone_ref
-            assert other.shopper_id != held.shopper_id
-        assert call_id not in self.truth.originated
-        self.truth.originated.add(call_id)
-        self.truth.ringing[call_id] = held
 
     @rule(name=CAMPAIGNS, data=st.data(), retry=st.none() | st.sampled_from([0.0, 1800.0]), dies=st.booleans())
     def ends(self, name: str, data: st.DataObject, retry: float | None, dies: bool) -> None:
@@ -299,7 +250,7 @@ class NeverEvents(RuleBasedStateMachine):
                 if not launched:
                     self._launch(name, call_id, dies=False)
                 if self.dialers[name].calls.get(call_id) and call_id not in self.truth.originated:
-                    self._originate(call_id)
+                    self.truth.rings(call_id)
                     self._end(name, call_id, 0.0, dies=False)
 
     @rule(name=CAMPAIGNS, shopper=SHOPPERS, number=NUMBERS, forbid=st.sampled_from(["buys", "list", "opts out"]))
@@ -367,7 +318,7 @@ class NeverEvents(RuleBasedStateMachine):
             if not launched:
                 assert self.run(hopper.launch(call_id, self.now, process.token)) is not None
             elif call_id not in self.truth.originated:
-                self._originate(call_id)
+                self.truth.rings(call_id)
         answer = self.run(hopper.reserve(["late"], self.now, process.token, LEASE))
         assert [row.reason.value for row in answer if isinstance(row, Refused)] == ["not_leader"]
         assert self.run(hopper.reclaim(self.now, process.token)) == []
