@@ -230,7 +230,7 @@ def _post(url: str, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
         raise SettingsError(f"--to {url}: expected http://host:port or https://…")
     try:
         request = Request(url, body, dict(headers), method="POST")  # noqa: S310 - only http and https come here
-        with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
+        with urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310 - as above
             return answer.status, answer.read().decode(errors="replace")
     except HTTPError as answer:
         with answer:

@@ -89,7 +89,7 @@ def _first(headers: Mapping[str, str], names: Sequence[str]) -> str:
 
 def _is_any(given: str, expected: Iterable[bytes]) -> bool:
     # A list, not a generator: how long it takes tells nothing of which secret it was.
-    return any([hmac.compare_digest(_bytes(given), one) for one in expected])  # noqa: C419 (see above)
+    return any([hmac.compare_digest(_bytes(given), one) for one in expected])  # noqa: C419 - see above
 
 
 def _bytes(text: str) -> bytes:

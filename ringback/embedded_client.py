@@ -30,7 +30,7 @@ def wait_after_empty_fetches() -> None:
                 await asyncio.sleep(EMPTY_FETCH_SECONDS)
         return brought_records
 
-    Fetcher._proc_fetch_request = patient  # noqa: SLF001
+    Fetcher._proc_fetch_request = patient  # noqa: SLF001 - no setting has it
 
 
 if __name__ == "__main__":

@@ -70,10 +70,10 @@ def _finite(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _pipeline(data: Dataset) -> Any:  # scikit-learn ships no types
     from sklearn.compose import ColumnTransformer  # noqa: PLC0415 - an extra
-    from sklearn.impute import SimpleImputer  # noqa: PLC0415
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: PLC0415
+    from sklearn.impute import SimpleImputer  # noqa: PLC0415 - an extra
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - an extra
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415 - an extra
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: PLC0415 - an extra
 
     categories = [place for place, column in enumerate(data.columns) if column.kind == "category"]
     numbers = [place for place in range(len(data.columns)) if place not in categories]

@@ -227,8 +227,8 @@ def _write(folder: Path, manifest: Manifest, fitted: Fitted, data: Dataset, divi
 
 def _report(folder: Path, data: Dataset, division: Split) -> None:
     # Matplotlib is of the extra "train".
-    from scoring.judging import judge, report  # noqa: PLC0415
-    from scoring.model import Model  # noqa: PLC0415
+    from scoring.judging import judge, report  # noqa: PLC0415 - see above
+    from scoring.model import Model  # noqa: PLC0415 - see above
 
     model = Model.load(folder, kind=None)
     report.write(folder / REPORT, model, judge.judge(model, data, division.train, division.test))

@@ -131,7 +131,7 @@ def _messages(account: Account, parts: Mapping[int, Partition], published: list[
 
 
 def _states(account: Account, parts: Mapping[int, Partition], written: Mapping[bytes, ShopperState]) -> None:
-    wanted = {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118
+    wanted = {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118 - a shelf, no dict
     account.counts["shoppers"] = len(wanted)
     account.fault("states missing", (key.decode() for key in wanted.keys() - written.keys()))
     account.fault("states without reason", (key.decode() for key in written.keys() - wanted.keys()))
@@ -182,7 +182,7 @@ def _ends(
         if covered < min(place.offset for place in places) and not any(place in told for place in places):
             lost.append(f"{name} of {ledger.shopper[name]} at {places}, the state covers offset {covered}")
     account.fault("events lost", lost)
-    pure_states = {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118
+    pure_states = {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118 - a shelf, no dict
     account.fault("events passed over", _passed_over(ledger, states, pure_states))
 
 

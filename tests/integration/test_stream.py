@@ -67,7 +67,7 @@ async def expected(settings: Settings) -> dict[int, Partition]:
 
 
 def states_of(parts: dict[int, Partition]) -> dict[bytes, ShopperState | None]:
-    return {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118
+    return {key: part.states.get(key) for part in parts.values() for key in part.states.keys()}  # noqa: SIM118 - a shelf, no dict
 
 
 def essence(decision: Decision) -> Decision:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 pl = pytest.importorskip("polars", reason="polars is an extra (train)")
 
-from scoring.data.history import COLUMNS, history  # noqa: E402
-from scoring.data.table import read_table  # noqa: E402
+from scoring.data.history import COLUMNS, history  # noqa: E402 - after the skip
+from scoring.data.table import read_table  # noqa: E402 - after the skip
 from scoring.dataset import Column  # noqa: E402 - after the skip
-from scoring.errors import TrainingError  # noqa: E402
+from scoring.errors import TrainingError  # noqa: E402 - after the skip
 
 HEAD = "customer_id,day,views,kind,Month,bought"
 ROWS = [
