@@ -11,7 +11,7 @@ from tests.servers.ami import AmiSession, ami_session
 from tests.servers.asterisk import Asterisk
 from tests.servers.install import services_required
 from tests.servers.kafka import Kafka
-from tests.servers.process import Server, UnavailableError
+from tests.servers.process import Server, UnavailableError, wait_until
 from tests.servers.redis import Redis
 from tests.servers.sipp import Carrier
 
@@ -60,6 +60,17 @@ def asterisk() -> Iterator[Asterisk]:
 def carrier(asterisk: Asterisk) -> Iterator[Carrier]:
     """The far end of that Asterisk's SIP trunk."""
     yield from _running(lambda: Carrier(asterisk))
+
+
+@pytest.fixture(autouse=True)
+def _on_the_hook(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Agents and calls that a test leaves in Asterisk are gone before the next one."""
+    yield
+    if "asterisk" in request.fixturenames:
+        server: Asterisk = request.getfixturevalue("asterisk")
+        if server.running:
+            server.cli("channel request hangup all")
+            wait_until(lambda: "0 active channels" in server.cli("core show channels count"), "all channels are gone")
 
 
 @pytest.fixture
