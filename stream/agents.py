@@ -13,6 +13,7 @@ from ringback.metric_labels import RecordTopic
 from stream.app import StreamApp
 from stream.flush import Flusher, Receipt, Revoked
 from stream.membership import Membership
+from stream.orphans import Orphans
 from stream.processor import Processor, Record
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membe
         await _follow(stream, app, processor, processor.contact)
 
     async def judge_by_clock() -> None:
+        orphans = Orphans()
         while True:
             await asyncio.sleep(TICK_SECONDS)
             await membership.beat()
@@ -45,7 +47,10 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membe
             if app.rebalancing or app.should_stop:
                 # Both wait until all that was taken is acknowledged.
                 processor.nudge()
-            elif not app.in_recovery:
+                orphans.look(app.consumer, idle=processor.idle and flusher.idle, now=time.monotonic())
+                continue
+            orphans.forget()
+            if not app.in_recovery:
                 processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
                 await _show_lag(app, contacts, RecordTopic.CONTACTS, processor)
 

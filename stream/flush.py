@@ -139,6 +139,11 @@ class Flusher:
             if offer not in TAKEN:
                 metrics.leads_refused.labels(offer.value)
 
+    @property
+    def idle(self) -> bool:
+        """Whether it holds no record."""
+        return self.busy_since is None and not self._unwritten.works
+
     async def take_over(self, marks: dict[int, Marks]) -> None:
         """Begin with these partitions, and forget all others."""
         self._marks, self._published = {}, {}

@@ -83,6 +83,11 @@ class Processor:
         self._arrived = asyncio.Event()
         self._room = asyncio.Event()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it holds no record that the flusher has not got."""
+        return not self._receipts
+
     def recovering(self) -> None:
         """The table begins to read the states of what was dealt."""
         self._recovery.begin()
