@@ -34,7 +34,7 @@ def e164(raw: object, country: str | None) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def region(phone: str | None) -> str | None:
+def country_of(phone: str | None) -> str | None:
     """The country (ISO 3166 alpha-2) that an E.164 number belongs to; None for none, or one of no country (+800)."""
     if phone is None:
         return None

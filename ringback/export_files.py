@@ -36,7 +36,7 @@ def time_of(record: Any) -> float:
 def nameless(record: Any) -> Any:
     """The record as it is exported; None for one that is not.
 
-    A cart event loses what it tells of the shopper (name, number, country, consent, references), a contact its agent
+    A cart event loses what it tells of the shopper (name, number, place, consent, references), a contact its agent
     and its details. That two shoppers turned out to be one is exported (`absorbed` and `moved`, by ids), but not the
     state that one handed over to the other: it has names and numbers, and training does without it.
     """

@@ -53,13 +53,20 @@ class Consent(Record, frozen=True, kw_only=True):
 
 
 class Shopper(Record, frozen=True, kw_only=True):
-    """Who may be called. ``phone`` is E.164 with a plus, ``country`` ISO 3166 alpha-2, ``timezone`` an IANA name."""
+    """Who may be called. ``phone`` is E.164 with a plus, ``country`` ISO 3166 alpha-2, ``timezone`` an IANA name.
+
+    ``region`` is the state or province of the address, ISO 3166-2 (``US-FL``) and of that country. ``ip_timezone`` is
+    the zone (IANA) where the shopper's network is. All that is known of where somebody is decides when a call is
+    lawful.
+    """
 
     name: str | None = None
     phone: str | None = None
     country: str | None = None
     timezone: str | None = None
     consent: Consent | None = None
+    region: str | None = None
+    ip_timezone: str | None = None
 
 
 class Item(Record, frozen=True, kw_only=True):

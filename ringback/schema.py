@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 
 from ringback.records import INTERNAL_KINDS, CartEvent, EventKind
-from ringback.validation import BEST_RATING, E164, LAST_TIME, LONGEST_ID, LONGEST_STEP, MOST_MINOR_UNITS, MOST_QUANTITY
+from ringback.validation import (
+    BEST_RATING,
+    E164,
+    LAST_TIME,
+    LONGEST_ID,
+    LONGEST_STEP,
+    MOST_MINOR_UNITS,
+    MOST_QUANTITY,
+    REGION,
+)
 
 _ID = {"minLength": 1, "maxLength": LONGEST_ID}
 _AMOUNT = {"minimum": 0, "maximum": MOST_MINOR_UNITS}
@@ -35,6 +44,7 @@ _LIMITS: dict[str, dict[str, dict[str, Any]]] = {
     "Shopper": {
         "phone": {"pattern": f"^{E164}$"},
         "country": {"pattern": "^[A-Z]{2}$"},
+        "region": {"pattern": f"^{REGION}$"},
     },
 }
 

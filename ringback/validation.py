@@ -31,10 +31,13 @@ MOST_QUANTITY = 100_000
 MOST_MINOR_UNITS = 10**13
 LAST_TIME = 4_102_444_800.0  # 2100-01-01; milliseconds taken for seconds are far beyond it
 E164 = r"\+[1-9][0-9]{6,14}"
+REGION = r"[A-Z]{2}-[A-Z0-9]{1,3}"
+LONGEST_ZONE = 64
 
 _CURRENCIES = frozenset(currency.code for currency in Currency)
 _PHONE = re.compile(E164)
 _COUNTRY = re.compile(r"[A-Z]{2}")
+_REGION = re.compile(REGION)
 
 _decode = decoder(CartEvent).decode
 
@@ -225,8 +228,22 @@ def _check_shopper(event: CartEvent, shopper: Shopper) -> None:
         raise _wrong(event, "shopper.phone is not E.164, such as '+442079460123'")
     if shopper.country is not None and not _COUNTRY.fullmatch(shopper.country):
         raise _wrong(event, "shopper.country is not ISO 3166 alpha-2, such as 'GB'")
-    if shopper.timezone is not None and not _is_zone(shopper.timezone):
+    if shopper.timezone is not None and not is_zone(shopper.timezone):
         raise _wrong(event, "shopper.timezone is not an IANA name, such as 'Europe/Paris'")
+    if shopper.region is not None and not is_region(shopper.region, shopper.country):
+        raise _wrong(event, "shopper.region is not ISO 3166-2, such as 'US-FL', or of another country")
+    if shopper.ip_timezone is not None and not is_zone(shopper.ip_timezone):
+        raise _wrong(event, "shopper.ip_timezone is not an IANA name, such as 'Europe/Paris'")
+
+
+def is_region(code: str, country: str | None) -> bool:
+    """Whether a code has the form of ISO 3166-2, and is of the country (alpha-2) where that is known."""
+    return _REGION.fullmatch(code) is not None and country in (None, code[:2])
+
+
+def is_zone(name: str) -> bool:
+    """Whether a text is the IANA name of a time zone."""
+    return len(name) <= LONGEST_ZONE and _is_zone(name)
 
 
 @lru_cache(maxsize=1024)

@@ -130,7 +130,7 @@ def route(
         return Verdict(Route.NONE, Reason.UNKNOWN_REGION)
     if fault(shopper.phone, shopper.country, law.allowed):
         return Verdict(Route.NONE, Reason.NUMBER_NOT_ALLOWED)
-    place = law.place(shopper.phone, shopper.country, shopper.timezone)
+    place = law.place(shopper.phone, shopper.country, shopper.timezone, shopper.region, shopper.ip_timezone)
     window = law.calendar(place).window(due, law.too_late(cart.last_activity))
     if window is None:
         return Verdict(Route.NONE, Reason.OUTSIDE_HOURS)

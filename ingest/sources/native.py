@@ -21,8 +21,9 @@ from ingest.judge import stop
 from ingest.parts import split
 from ingest.signatures import hmac_sha256_hex, standard_webhooks
 from ingest.source import Parsed, Refused, Shop, Source
+from ingest.whereabouts import subdivision, zone
 from ringback.errors import BadEvent
-from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, Refs
+from ringback.records import INTERNAL_KINDS, CartEvent, DeadLetterReason, EventKind, Refs, Shopper
 from ringback.settings import IngestSettings
 from ringback.validation import check, decode, salvage_stop
 
@@ -102,13 +103,23 @@ def _of_whom(event: CartEvent, shop: Shop) -> CartEvent:
             email=email({"email": refs.email}, "email"),
             phone=e164(refs.phone, shop.country),
         )
+    shopper = event.shopper
+    if shopper is not None:
+        shopper = _located(shopper)
     has_amount = bool(event.items) or event.value is not None
     return msgspec.structs.replace(
         event,
         refs=refs,
+        shopper=shopper,
         shopper_id=event.shopper_id if refs is None else "",
         currency=event.currency or (shop.currency if has_amount else None),
     )
+
+
+def _located(shopper: Shopper) -> Shopper:
+    """The shopper with the region's code in capitals, and without what is no region of the country, or no zone."""
+    region = subdivision(shopper.country, shopper.region)
+    return msgspec.structs.replace(shopper, region=region, ip_timezone=zone(shopper.ip_timezone))
 
 
 def _of_shop(event: CartEvent, shop: Shop) -> CartEvent:

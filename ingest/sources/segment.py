@@ -12,19 +12,21 @@ not authentic. RudderStack sends a static key as ``X-Ringback-Key`` or ``Authori
 - ``Coupon Denied`` is a coupon that was refused; the campaign, or else the referring page, is where a visit came from.
 - An order's value is ``value``, else ``total``, else ``revenue``, else the sum of its products.
 - Prices are floating-point numbers at the sender and are rounded half to even; see `ingest.products`.
+- An address is ``traits.address``; its ``state`` counts where it is a code and not a name. ``context.timezone`` is that
+  of the device. RudderStack's geolocation enrichment writes ``context.geo.timezone`` by the sender's IP address: a
+  shopper's network where the call's ``channel`` is ``web`` or ``mobile``, and the shop's own where it is ``server``.
 - Consent is read at the shop's own paths, such as ``traits.call_me``. Segment's own categories
   (``context.consent.categoryPreferences``) are about uses of data, not about calls; a shop may still name one.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ingest import traffic
-from ingest.contact import consent_at, e164, region
+from ingest.contact import consent_at, country_of, e164
 from ingest.fields import Json, inner, json_object, quantity, seconds, shown, text
 from ingest.ids import digest, email, ref
 from ingest.judge import judged
@@ -32,6 +34,7 @@ from ingest.parts import bound_shared, readable, split, unusable
 from ingest.products import ItemNames, currency_of, items, products, total
 from ingest.signatures import hmac_sha1_hex, static_key
 from ingest.source import Parsed, Refused, Shop, Source
+from ingest.whereabouts import alpha2, subdivision, zone
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, EventKind, Refs, Shopper
 from ringback.settings import IngestSettings
@@ -72,7 +75,11 @@ WITH_VALUE = frozenset({EventKind.ORDER_COMPLETED, EventKind.ORDER_REFUNDED})
 TOTALS = ("value", "total", "revenue")
 NAMES = ItemNames(("product_id", "id", "sku"), title="name", category="category", brand="brand")
 
-_LONGEST_ZONE = 64
+# Of RudderStack's channels those in which a shopper's own device sends.
+OF_SHOPPERS = frozenset({"web", "mobile"})
+# A country is free text, USA in Segment's own example; these are the two whose states have laws of calls.
+COUNTRIES = {"USA": "US", "UNITED STATES": "US", "UNITED STATES OF AMERICA": "US", "CAN": "CA", "CANADA": "CA"}
+
 # A part of a batch that is said once for all of its messages.
 _SHARED = ("context", "sentAt", "receivedAt")
 
@@ -183,7 +190,7 @@ def _traits(message: Json) -> Json:
 
 def _country(traits: Json) -> str | None:
     given = text(inner(traits, "address"), "country") or text(traits, "country") or ""
-    return given.upper() if len(given) == 2 and given.isascii() and given.isalpha() else None
+    return COUNTRIES.get(given.upper()) or alpha2(given)
 
 
 def _time(message: Json) -> float | None:
@@ -217,28 +224,18 @@ def _shopper(message: Json, shop: Shop, time: float) -> Shopper | None:
     traits = _traits(message)
     country = _country(traits)
     phone = e164(traits.get("phone"), country or shop.country)
+    context, of_shopper = inner(message, "context"), text(message, "channel") in OF_SHOPPERS
     both = " ".join(name for part in ("firstName", "lastName") if (name := shown(traits, part)))
     shopper = Shopper(
         name=shown(traits, "name") or both or None,
         phone=phone,
-        country=country or region(phone),
-        timezone=_zone(text(inner(message, "context"), "timezone")),
+        country=country or country_of(phone),
+        timezone=zone(text(context, "timezone")),
+        region=subdivision(country, text(inner(traits, "address"), "state")),
+        ip_timezone=zone(text(inner(context, "geo"), "timezone")) if of_shopper else None,
         consent=consent_at(message, shop, time),
     )
     return None if shopper == Shopper() else shopper
-
-
-def _zone(given: str | None) -> str | None:
-    return given if given and len(given) <= _LONGEST_ZONE and _is_zone(given) else None
-
-
-@lru_cache(maxsize=1024)
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
 
 
 SOURCE = Source("segment", authentic=authentic, parse=parse)

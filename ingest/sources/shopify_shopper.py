@@ -1,10 +1,11 @@
-"""Who a Shopify webhook is about: references, phone and name, and consent to SMS. Pure."""
+"""Who a Shopify webhook is about: references, phone and name, where they live, and consent to SMS. Pure."""
 
 from ingest import fields
-from ingest.contact import consent_at, e164, joined, region
+from ingest.contact import consent_at, country_of, e164, joined
 from ingest.fields import Json
 from ingest.ids import email
 from ingest.source import Shop
+from ingest.whereabouts import alpha2, region_of
 from ringback.errors import BadEvent
 from ringback.records import Consent, Refs, Shopper
 
@@ -34,12 +35,13 @@ def shopper_of(body: Json, topic: str, shop: Shop, answered: float) -> Shopper |
     ``answered`` is when it was last asked for consent, where the webhook itself does not say. Consent to SMS counts as
     a yes only for the very number that it was given for.
     """
-    customer = _customer(topic, body)
+    customer, places = _customer(topic, body), _places(topic, body)
     phone, country = phone_of(topic, body, shop.country)
     shopper = Shopper(
-        name=_name(customer, *_places(topic, body)),
+        name=_name(customer, *places),
         phone=phone,
-        country=country or region(phone),
+        country=country or country_of(phone),
+        region=region_of(country, ((_country(place), fields.text(place, "province_code")) for place in places)),
         consent=_consent(topic, body, shop, answered, phone),
     )
     return None if shopper == Shopper() else shopper
@@ -93,8 +95,8 @@ def _consent(topic: str, body: Json, shop: Shop, answered: float, phone: str | N
         evidence = f"shopify {topic} buyer_accepts_sms_marketing"
         of_checkout = Consent(sms=accepted, evidence=evidence, captured=answered)
     return joined(
-        _for_number(of_customer, e164(customer.get("phone"), default or region(phone) or shop.country), phone),
-        _for_number(of_checkout, e164(body.get("sms_marketing_phone"), region(phone) or shop.country), phone),
+        _for_number(of_customer, e164(customer.get("phone"), default or country_of(phone) or shop.country), phone),
+        _for_number(of_checkout, e164(body.get("sms_marketing_phone"), country_of(phone) or shop.country), phone),
         consent_at(body, shop, answered),
     )
 
@@ -119,8 +121,7 @@ def _places(topic: str, body: Json) -> tuple[Json, Json, Json]:
 
 
 def _country(place: Json) -> str | None:
-    code = (fields.text(place, "country_code") or "").upper()
-    return code if len(code) == 2 and code.isascii() and code.isalpha() else None
+    return alpha2(fields.text(place, "country_code"))
 
 
 def _name(*nodes: Json) -> str | None:

@@ -8,6 +8,8 @@ whoever is to be called must be known from elsewhere under the same ``user_id`` 
 - What happened is the ``type`` of the ecommerce action; products, cart, transaction and so on are entities beside it.
   The first step of a checkout starts it. Any other event is activity.
 - Where a visit came from are the campaign's source and medium, or else the referring page as Snowplow knows it.
+- ``geo_timezone`` is where the sender's IP address is, by Snowplow's enrichment: a shopper's network, unless
+  ``platform`` is ``srv``, a shop's own server. ``geo_country`` and ``geo_region`` are no address and are not read.
 - Prices are floating-point numbers at the sender and are rounded half to even; see `ingest.products`.
 """
 
@@ -24,8 +26,9 @@ from ingest.parts import readable, split
 from ingest.products import ItemNames, currency_of, items, products, total
 from ingest.signatures import static_key
 from ingest.source import Parsed, Refused, Shop, Source
+from ingest.whereabouts import zone
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, EventKind, Refs
+from ringback.records import CartEvent, EventKind, Refs, Shopper
 from ringback.settings import IngestSettings
 
 KEYS = ("x-ringback-key", "authorization")
@@ -40,6 +43,8 @@ KINDS = {
     "transaction": EventKind.ORDER_COMPLETED,
     "refund": EventKind.ORDER_REFUNDED,
 }
+# The ``platform`` of what a shop's own server sends.
+SERVER = "srv"
 # Of Snowplow's referer parser; the others are ``internal`` and ``unknown``.
 KNOWN_REFERRERS = frozenset({"search", "social", "email", "paid"})
 WITH_PRODUCTS = frozenset(
@@ -78,6 +83,7 @@ def _read(raw: bytes, shop: Shop, now: float, limits: IngestSettings) -> CartEve
         session_id=ref(given, "domain_sessionid"),
         order_id=order,
         traffic=_traffic(given),
+        shopper=_shopper(given),
         refs=Refs(
             customer=customer,
             anonymous=ref(given, "domain_userid"),
@@ -95,6 +101,11 @@ def _traffic(given: Json) -> str | None:
     if told is None and text(given, "refr_medium") in KNOWN_REFERRERS:
         told = traffic.campaign(given, "refr_source", "refr_medium")
     return told or traffic.referral(text(given, "page_referrer"), text(given, "page_url"))
+
+
+def _shopper(given: Json) -> Shopper | None:
+    network = None if text(given, "platform") == SERVER else zone(text(given, "geo_timezone"))
+    return Shopper(ip_timezone=network) if network else None
 
 
 def _entity(given: Json, name: str) -> Json:

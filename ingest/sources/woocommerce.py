@@ -30,12 +30,13 @@ from dataclasses import dataclass
 import msgspec
 
 from ingest import fields
-from ingest.contact import consent_at, e164, region
+from ingest.contact import consent_at, country_of, e164
 from ingest.fields import Json
 from ingest.ids import email
 from ingest.signatures import hmac_sha256_base64, is_key, static_key
 from ingest.source import Parsed, Refused, Shop, Source
 from ingest.sources.woocommerce_carts import form_of, parse_cartflows, parse_tyche
+from ingest.whereabouts import alpha2, region_of
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Refs, Shopper
 from ringback.settings import IngestSettings
@@ -286,7 +287,8 @@ def _shopper(node: Json, shop: Shop, answered: float) -> Shopper | None:
     shopper = Shopper(
         name=_name(billing) or _name(shipping) or _name(node),
         phone=phone,
-        country=country or region(phone),
+        country=country or country_of(phone),
+        region=region_of(country, ((_country(place), fields.text(place, "state")) for place in (shipping, billing))),
         consent=consent_at(node, shop, answered),
     )
     return None if shopper == Shopper() else shopper
@@ -301,8 +303,7 @@ def _phone(node: Json, shop: Shop) -> tuple[str | None, str | None]:
 
 
 def _country(place: Json) -> str | None:
-    code = (fields.text(place, "country") or "").upper()
-    return code if len(code) == 2 and code.isascii() and code.isalpha() else None
+    return alpha2(fields.text(place, "country"))
 
 
 def _name(node: Json) -> str | None:

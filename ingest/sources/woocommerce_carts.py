@@ -22,10 +22,11 @@ import re
 from urllib.parse import parse_qsl, unquote
 
 from ingest import fields
-from ingest.contact import consent_at, e164, region
+from ingest.contact import consent_at, country_of, e164
 from ingest.fields import Json
 from ingest.ids import email
 from ingest.source import Parsed, Shop
+from ingest.whereabouts import alpha2
 from ringback.errors import BadEvent
 from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Refs, Shopper
 from ringback.settings import IngestSettings
@@ -156,12 +157,11 @@ def _shopper(
     shopper = Shopper(
         name=" ".join(name for name in names if name) or None,
         phone=phone,
-        country=country or region(phone),
+        country=country or country_of(phone),
         consent=consent_at(cart, shop, now),
     )
     return None if shopper == Shopper() else shopper
 
 
 def _country(cart: Json) -> str | None:
-    code = (fields.text(cart, "billing_country") or "").upper()
-    return code if len(code) == 2 and code.isascii() and code.isalpha() else None
+    return alpha2(fields.text(cart, "billing_country"))

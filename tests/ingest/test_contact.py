@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.contact import answer, consent_at, e164, joined, region
+from ingest.contact import answer, consent_at, country_of, e164, joined
 from ingest.source import Shop
 from ringback.records import Consent
 from ringback.validation import E164
@@ -58,7 +58,7 @@ def test_whatever_is_given_is_a_number_or_none(raw: object, country: str | None)
     if number is not None:
         assert re.fullmatch(E164, number)
         assert e164(number, None) == number
-        assert region(number) is None or len(region(number) or "") == 2
+        assert country_of(number) is None or len(country_of(number) or "") == 2
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_whatever_is_given_is_a_number_or_none(raw: object, country: str | None)
     [("+442079460123", "GB"), ("+12125550147", "US"), ("+16135550110", "CA"), ("+80012345678", None), (None, None)],
 )
 def test_regions(number: str | None, country: str | None) -> None:
-    assert region(number) == country
+    assert country_of(number) == country
 
 
 @pytest.mark.parametrize("value", [True, 1, "1", "yes", " YES ", "True", "opted-in", "Opted in", "granted"])

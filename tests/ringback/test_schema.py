@@ -59,6 +59,7 @@ def test_a_good_event_is_valid() -> None:
         {"items": [{}]},
         {"shopper": {"phone": "020 7946 0123"}},
         {"shopper": {"country": "France"}},
+        {"shopper": {"region": "Florida"}},
         {"replay": "yes"},
     ],
     ids=str,

@@ -39,7 +39,13 @@ GOOD = CartEvent(
     currency="USD",
     step=1,
     shopper=Shopper(
-        name="Ada", phone="+442079460123", country="GB", timezone="Europe/London", consent=Consent(voice=True)
+        name="Ada",
+        phone="+442079460123",
+        country="GB",
+        timezone="Europe/London",
+        consent=Consent(voice=True),
+        region="GB-ENG",
+        ip_timezone="Europe/London",
     ),
 )
 
@@ -83,6 +89,10 @@ REFUSED: list[tuple[str, bytes | None, DeadLetterReason]] = [
     ("phone in other digits", changed(shopper={"phone": "+٤٤٢٠٧٩٤٦٠١٢٣"}), DeadLetterReason.WRONG_TYPE),
     ("country's name", changed(shopper={"country": "France"}), DeadLetterReason.WRONG_TYPE),
     ("no such zone", changed(shopper={"timezone": "../../etc/passwd"}), DeadLetterReason.WRONG_TYPE),
+    ("no such network zone", changed(shopper={"ip_timezone": "Eastern"}), DeadLetterReason.WRONG_TYPE),
+    ("endless zone", changed(shopper={"timezone": "A/" * 5000}), DeadLetterReason.WRONG_TYPE),
+    ("state's name", changed(shopper={"region": "Florida"}), DeadLetterReason.WRONG_TYPE),
+    ("another country's state", changed(shopper={"country": "GB", "region": "US-FL"}), DeadLetterReason.WRONG_TYPE),
     ("negative price", changed(items=[{"product_id": "p", "unit_price": -1}]), DeadLetterReason.NEGATIVE_PRICE),
     ("negative quantity", changed(items=[{"product_id": "p", "quantity": -1}]), DeadLetterReason.NEGATIVE_PRICE),
     (

@@ -26,20 +26,26 @@ def test_a_lead_is_lawful_throughout_its_window(seed: int) -> None:
     law = Law(config)
     who = cases.person(dice)
     at = cases.moment(dice, who, world, cases.day(dice))
-    shopper = Shopper(phone=who.phone, country=who.country, timezone=who.timezone, consent=who.consent)
+    shopper = Shopper(
+        phone=who.phone,
+        country=who.country,
+        timezone=who.timezone,
+        region=who.region,
+        ip_timezone=who.ip_timezone,
+        consent=who.consent,
+    )
 
     part = partition(config)
     event = added(0)
     feed(part, [msgspec.structs.replace(event, time=at - 1800, shopper=shopper)])
     state = held(part).get(b"ada")
     if state is None or state.cart is None:
-        return  # such a number or zone is a dead letter
+        return  # such a number, zone or region is a dead letter
     decision, verdict = decide("ada", state, state.cart, at, Scored((), 0.5, "m"), config)
     opens, closes = verdict.window
-    seen = Person(phone=who.phone, country=who.country, timezone=who.timezone, consent=who.consent)
     for moment in (opens, opens + (closes - opens) * dice.random(), closes - 0.001) if verdict.window[1] else ():
-        assert not law.hours(seen, moment)
-        assert not law.of_number(seen)
+        assert not law.hours(who, moment)
+        assert not law.of_number(who)
     if decision.route != "voice":
         return
 
@@ -59,4 +65,4 @@ def test_a_lead_is_lawful_throughout_its_window(seed: int) -> None:
                 moment - dice.choice((1, 7, 30)) * DAY * dice.random() for _ in range(dice.randrange(12))
             )
             capped = any(sum(moment - call < seconds for call in made_calls) >= calls for seconds, calls in made.caps)
-            assert capped == bool(list(law.of_calls(seen, History(to_number=made_calls), moment)))
+            assert capped == bool(list(law.of_calls(who, History(to_number=made_calls), moment)))

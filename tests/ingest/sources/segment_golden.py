@@ -133,6 +133,7 @@ GOLDEN: dict[str, list[CartEvent]] = {
                 name="Jo Sample",
                 phone="+12025550143",
                 country="US",
+                region="US-DC",
                 timezone="America/New_York",
                 consent=Consent(
                     voice=True, sms=False, evidence="segment traits.call_me, traits.text_me", captured=TIME

@@ -29,7 +29,7 @@ REDUCED_LAMP = msgspec.structs.replace(LAMP, unit_price=17910)
 BULB = Item(product_id="921728736", unit_price=995, brand="Lumen", title="Bulb, warm")
 ALL_REFS = Refs(customer=ADA, email=MAIL, phone="+12125550123", cart=CART, checkout=CHECKOUT)
 ORDER_REFS = msgspec.structs.replace(ALL_REFS, order=ORDER)
-ADA_AT_HOME = Shopper(name="Ada Example", phone="+12125550123", country="US")
+ADA_AT_HOME = Shopper(name="Ada Example", phone="+12125550123", country="US", region="US-NY")
 
 
 def event(name: str, kind: EventKind, after: float, **fields: Any) -> CartEvent:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.source import Refused
 from ingest.sources.snowplow import ACTION, ENTITY, SOURCE
 from ringback.errors import BadEvent
-from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Refs
+from ringback.records import CartEvent, DeadLetterReason, EventKind, Item, Refs, Shopper
 from tests.ingest.sources.tracked import (
     LAMP,
     NOW,
@@ -42,6 +42,7 @@ def event(number: int, kind: EventKind, refs: Refs, **fields: Any) -> CartEvent:
         kind=kind,
         time=TIME,
         session_id=SESSION,
+        shopper=Shopper(ip_timezone="America/New_York"),
         refs=refs,
     )
     return msgspec.structs.replace(known, **fields)
