@@ -32,9 +32,10 @@ class Offer(StrEnum):
 class Refusal(StrEnum):
     """Why a lead may not be called.
 
-    The lead stays queued after ``too_early``, ``in_call`` and, when it can still be called later, ``number_cap`` and
-    ``lockout``. ``not_leader``: another dialer holds the campaign. ``campaign_rate``, ``campaign_spend``: the
-    campaign may place no further call now. ``gone``: the lead is not reserved by this call any more.
+    The lead stays queued after ``too_early``, ``in_call``, ``no_current_list`` and, when it can still be called later,
+    ``number_cap`` and ``lockout``. ``no_current_list``: its country's national do-not-call list is missing or too old.
+    ``not_leader``: another dialer holds the campaign. ``campaign_rate``, ``campaign_spend``: the campaign may place no
+    further call now. ``gone``: the lead is not reserved by this call any more.
     """
 
     NOT_LEADER = "not_leader"
@@ -46,6 +47,7 @@ class Refusal(StrEnum):
     BOUGHT = "bought"
     OPTED_OUT = "opted_out"
     DO_NOT_CALL = "do_not_call"
+    NO_CURRENT_LIST = "no_current_list"
     CHANGED = "changed"
     LEAD_CAP = "lead_cap"
     NUMBER_CAP = "number_cap"

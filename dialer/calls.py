@@ -98,6 +98,18 @@ class Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageOver:
+    """The safe-harbour message was played to its end, or (``played`` False) could not be played at all."""
+
+    played: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Messages of this call may have been missed: nobody heard what Asterisk said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hangup:
     """The channel is gone. ``cause`` is Q.850, ``tech_cause`` the SIP answer where Asterisk tells it."""
 
@@ -129,7 +141,7 @@ class Lost:
     """Asterisk has no channel of this call, and the messages that told its end were missed."""
 
 
-Onward = Ringing | Answered | AmdVerdict | Connected | Abandoned | Withdrawn | NobodyLeft
+Onward = Ringing | Answered | AmdVerdict | Connected | Abandoned | MessageOver | Missed | Withdrawn | NobodyLeft
 Outward = Originated | OriginateFailed | Hangup | GraceOver | Lost
 Signal = Onward | Outward
 
@@ -160,6 +172,8 @@ class Call:
     amd: AmdVerdict | None = None
     connected_at: float | None = None
     agent: str | None = None
+    message: MessageOver | None = None
+    missed: bool = False
     withdrawn: str | None = None
     given_up: bool = False
     outcome: Outcome | None = None
@@ -177,6 +191,22 @@ class Call:
         if self.connected_at is None or self.hangup is None:
             return None
         return max(0.0, self.hangup.at - self.connected_at)
+
+    @property
+    def message_begun(self) -> bool:
+        """Whether the safe-harbour message was begun, as far as is known: the call was abandoned, and it could be."""
+        abandoned = self.state is State.ABANDONED or self.outcome is Outcome.ABANDONED
+        return abandoned and (self.message is None or self.message.played)
+
+    @property
+    def message_played(self) -> bool | None:
+        """Whether the shopper heard all of the message; None of a call that got none, and where it is not known.
+
+        False: it could not be played, or the shopper left, was put through or pressed the key before its end.
+        """
+        if self.message is not None:
+            return self.message.played
+        return False if self.message_begun and self.hangup is not None and not self.missed else None
 
 
 Step = tuple[Call, list[Effect]]
@@ -209,6 +239,12 @@ def _onward(call: Call, signal: Onward) -> Step:
         # After Connected: the agent's leg was gone before the two were bridged.
         case Abandoned() if call.state is not State.ABANDONED:
             return replace(call, state=State.ABANDONED), [Effect.TELL_ABANDONED]
+        # Whoever got the message was abandoned, though nobody heard of it before.
+        case MessageOver() if call.message is None:
+            effects = [] if call.state is State.ABANDONED else [Effect.TELL_ABANDONED]
+            return replace(call, state=State.ABANDONED, message=signal), effects
+        case Missed():
+            return replace(call, missed=True), []
         case Withdrawn(reason) if call.state is State.ORIGINATING and not call.withdrawn:
             effects = [Effect.TELL_WITHDRAWN] if call.given_up else [Effect.TELL_WITHDRAWN, Effect.HANG_UP]
             return replace(call, withdrawn=reason, given_up=True), effects

@@ -17,7 +17,7 @@ from ringback.privacy import phone_ref
 
 OWN_LIST = "ringback:do-not-call"
 NATIONAL = "ringback:do-not-call:national"
-# Hash: country -> business time at which its list was loaded.
+# Hash: country -> business time at which its list was obtained. By it the hopper's scripts know when it is too old.
 LOADED = "ringback:national-lists"
 _AT_ONCE = 5000
 
@@ -48,18 +48,23 @@ async def add_to_own(redis: Redis, listed: Sequence[str], key: str) -> int:
         return sum([await redis.sadd(OWN_LIST, *refs) async for refs in _refs(listed, key)])
 
 
-async def replace_national(redis: Redis, country: str, listed: Sequence[str], key: str, now: float) -> int:
-    """Take a country's list for the one before, at once; how many numbers are on it. Raises `Unavailable`."""
+async def replace_national(redis: Redis, country: str, listed: Sequence[str], key: str, obtained: float) -> int:
+    """Take a country's list for the one before, at once; how many numbers are on it. Raises `Unavailable`.
+
+    ``obtained`` is the business time from which on it ages.
+    """
     one, loading = f"{LOADED}:{country}", f"{LOADED}:{country}:loading"
     with reachable():
         await redis.delete(loading)
         async for refs in _refs(listed, key):
             await redis.sadd(loading, *refs)
-        await redis.hset(LOADED, country, repr(now))
+        # Two that are loaded at once know of each other. Until it is there, a first list is as old as can be.
+        await redis.hsetnx(LOADED, country, "0")
         loaded: list[Any] = await redis.hkeys(LOADED)
         async with redis.pipeline(transaction=True) as change:
             change.rename(loading, one)
             change.sunionstore(NATIONAL, [f"{LOADED}:{name.decode()}" for name in loaded])
+            change.hset(LOADED, country, repr(obtained))
             change.scard(one)
             return int((await change.execute())[-1])
 

@@ -3,6 +3,7 @@
 To explain, not to dial: what is read here may be otherwise a moment later. The gate is the script that reserves.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,14 @@ class Dossier:
     """Who is meant, what happened so far, and the lead that is queued or being called (its ``state``), if there is one.
 
     Consent is known of leads only: it is in the shop's events, and the stream asks for it before there is a lead.
+    ``lists`` are the national do-not-call lists by their country, with when each was obtained.
     """
 
     person: Person
     history: History
     lead: Lead | None
     state: str | None
+    lists: Mapping[str, float]
 
 
 async def of_phone(redis: Redis, settings: Settings, phone: str, now: float) -> Dossier:
@@ -74,6 +77,7 @@ async def _dossier(redis: Redis, settings: Settings, phone: str, lead: Lead | No
             look.hmget(f"{campaign}lead:{lead.lead_id if lead else ''}", "state", "attempts")
             look.hmget(f"{campaign}placed", _intervals(now, _HOUR, _MINUTE))
             look.hmget(f"{campaign}spent", _intervals(now, _DAY, _TEN_MINUTES))
+            look.hgetall("ringback:national-lists")
             found: list[Any] = await look.execute()
     (
         phone_out,
@@ -88,6 +92,7 @@ async def _dossier(redis: Redis, settings: Settings, phone: str, lead: Lead | No
         of_lead,
         placed,
         spent,
+        loaded,
     ) = found
     locks = [float(lock) for lock in marks[:2] if lock is not None]
     state, attempts = of_lead
@@ -106,7 +111,8 @@ async def _dossier(redis: Redis, settings: Settings, phone: str, lead: Lead | No
         campaign_calls=int(_sum(placed)),
         campaign_spent=_sum(spent) / _MILLIONTHS,
     )
-    return Dossier(_person(phone, lead), history, lead, state.decode() if state else None)
+    lists = {country.decode(): float(obtained) for country, obtained in loaded.items()}
+    return Dossier(_person(phone, lead), history, lead, state.decode() if state else None, lists)
 
 
 def _person(phone: str, lead: Lead | None) -> Person:

@@ -253,6 +253,7 @@ def _parts(lead: Lead) -> tuple[str | bytes | float, ...]:
         lead.callable_from,
         lead.callable_until,
         caps_of(lead),
+        lead.country,
     )
 
 

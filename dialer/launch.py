@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 ACKNOWLEDGE_SECONDS = 3.0
 # Far longer than from a reservation to its launch, even while Kafka is slow.
 RESERVATION_SECONDS = 30.0
+# Between two warnings of a national list that is missing or too old.
+WARN_SECONDS = 3600.0
 
 
 class Launcher:
@@ -47,6 +49,7 @@ class Launcher:
         self._metrics = metrics
         self._spend = Spend(metrics.spend, settings.decide.cost, (Channel.VOICE,))
         self._clock = settings.simulation.clock()
+        self._warned = float("-inf")
         for reason in (*Rule, *Refusal):
             metrics.blocked.labels(Channel.VOICE.value, reason.value)
 
@@ -98,6 +101,9 @@ class Launcher:
         self._metrics.blocked.labels(Channel.VOICE.value, refused.reason.value).inc()
         if refused.reason is Refusal.NOT_LEADER:
             self._lease.lost()
+        if refused.reason is Refusal.NO_CURRENT_LIST and time.monotonic() - self._warned > WARN_SECONDS:
+            self._warned = time.monotonic()
+            log.warning("leads wait: their country's national do-not-call list is missing or too old (docs/operate.md)")
         if refused.over is not None:
             self._journal.tell(ContactKind.REFUSED, refused.over, refused.over.lead_id, detail=refused.reason.value)
 

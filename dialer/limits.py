@@ -5,12 +5,15 @@ on one subject: the strictest in the US, taken everywhere). A lead brings those 
 (`ringback.decisions.Lead.caps`); the stricter one holds.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from math import ceil
 
 import msgspec
 
+from dialer.compliance.book import book
+from dialer.compliance.lists import greatest_ages
 from ringback.decisions import Lead
 from ringback.settings import Settings
 
@@ -31,6 +34,9 @@ class Limits:
 
     Leads are ranked by priority x exp(-age / ``decay``). A callback waits ``own_patience`` seconds for the agent who
     promised it, then for any.
+
+    ``lists``: of which countries people are called only by a national do-not-call list that was obtained so few seconds
+    ago, as in `dialer.compliance.lists.greatest_ages`.
     """
 
     caps: tuple[tuple[float, int], ...] = ((DAY, 3),)
@@ -41,6 +47,7 @@ class Limits:
     price_of_minute: int = 0
     decay: float = 7200.0
     own_patience: float = 900.0
+    lists: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
@@ -59,6 +66,7 @@ class Limits:
             price_of_minute=_millionths(rules.price_per_minute),
             decay=settings.leads.decay,
             own_patience=settings.leads.callback_patience,
+            lists=greatest_ages(rules, book()),
         )
 
     def json(self) -> bytes:

@@ -85,6 +85,7 @@ def _catch_up(switchboard: Switchboard, live: Live, state: calls.State, agent: s
             switchboard.signal(call_id, calls.Connected(agent, at))
         case calls.State.ABANDONED:
             switchboard.signal(call_id, calls.Abandoned(at))
+            switchboard.signal(call_id, calls.Missed())
 
 
 def _miss(switchboard: Switchboard, live: Live, server: str, metrics: DialerMetrics, now: float) -> None:

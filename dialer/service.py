@@ -157,6 +157,7 @@ class Dialer:
 
     def _unlinked(self, server: str) -> None:
         self._servers[server].sure = False
+        self._board.unlinked(server)
         self._show_links()
 
     def _show_links(self) -> None:

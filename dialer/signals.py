@@ -75,8 +75,6 @@ def read(message: Mapping[str, str], received: float) -> Meaning | None:
             return _user_event(message, stamp(message, received))
         case "DialState" if message.get("DialStatus") in ("RINGING", "PROGRESS"):
             return OfCall(message.get("DestUniqueid", ""), calls.Ringing())
-        case "DialState" if message.get("DialStatus") in ("RINGING", "PROGRESS"):
-            return OfCall(message.get("DestUniqueid", ""), calls.Ringing())
         case "OriginateResponse":
             return OfCall(message.get("ActionID", ""), _response(message))
         case "Hangup":
@@ -111,6 +109,8 @@ def _user_event(message: Mapping[str, str], at: float) -> Meaning | None:
             return OfCall(call_id, calls.Connected(agent, at))
         case "Ringback", "abandoned", _:
             return OfCall(call_id, calls.Abandoned(at))
+        case "Ringback", "safe-harbour-played", _ if message.get("Status") in ("SUCCESS", "FAILED"):
+            return OfCall(call_id, calls.MessageOver(played=message["Status"] == "SUCCESS"))
         case "Ringback", "opted-out", _:
             return OptedOut(call_id)
         case "RingbackAgent", _, ("ready" | "gone" | "paused") as state:

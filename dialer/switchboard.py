@@ -212,6 +212,12 @@ class Switchboard:
             self._do(effect, live)
         self.changed.set()
 
+    def unlinked(self, server: str) -> None:
+        """The link to a server is gone, and what it says meanwhile of its calls is missed."""
+        for call_id, live in list(self.calls.items()):
+            if server in live.servers:
+                self.signal(call_id, calls.Missed())
+
     def tick(self, now: float) -> None:
         """Once in a while: end wrap-ups, free agents whose call did not come. ``now`` is monotonic."""
         for lasted in self.agents.tick(now):
@@ -324,6 +330,8 @@ class Switchboard:
         self.tally.ended(call, live.server)
         self._metrics.calls.labels(outcome.value).inc()
         self._judge_trunk(live, outcome, now)
+        if call.message is not None and not call.message.played:
+            log.error("call %s heard silence: %s can't play RINGBACK_SAFE_HARBOUR", call.call_id, live.server)
         self._settling.add(call.call_id)
         self._journal.ledger.ended(call, live.lead, live.placed)
         told = self._journal.tell(

@@ -10,7 +10,9 @@ class CallRecord(Record, frozen=True, kw_only=True, tag="call", tag_field="entry
     """A call that was placed, or may have been. Times are business time, epoch seconds.
 
     ``placed`` is when it was begun, ``answered`` and ``connected`` when the shopper and the agent were there;
-    ``duration`` is from ``placed`` to ``ended``. ``message`` names the recorded message that was played, if one was.
+    ``duration`` is from ``placed`` to ``ended``. ``message`` names the recorded message that was begun, if one was, and
+    ``message_played`` says whether the shopper heard all of it: false where it could not be played, or was broken off
+    by the shopper, the opt-out key or an agent; None of a call that had none, where nobody knows, and in old records.
     ``consent_evidence`` says where the shopper agreed to calls and ``consent_captured`` when. ``rules`` is the edition
     of the rules of law that were applied, ``do_not_call`` the version of the national list. ``simulated`` marks a call
     that rang nowhere. A dialer that dies while it settles a call leaves a second record of it, ``unknown``, to the next
@@ -38,6 +40,7 @@ class CallRecord(Record, frozen=True, kw_only=True, tag="call", tag_field="entry
     agent: str | None = None
     withdrawn: str | None = None
     message: str | None = None
+    message_played: bool | None = None
     consent_evidence: str | None = None
     consent_captured: float | None = None
     rules: str = ""

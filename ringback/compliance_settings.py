@@ -16,7 +16,10 @@ Amount = Annotated[Decimal, Field(ge=0, le=1_000_000_000)]
 
 
 class ComplianceSettings(Section):
-    """Rules that may forbid a call, beside those of the law (docs/compliance.md): they can only be stricter."""
+    """Rules that may forbid a call, beside those of the law (docs/compliance.md): they can only be stricter.
+
+    But for ``scrubbed_elsewhere``, which leaves to others what the law asks for.
+    """
 
     destinations: tuple[Country, ...] = Field(
         ("US", "CA", "GB", "FR", "DE"), description="ISO countries whose people may be called; empty: nobody"
@@ -26,6 +29,10 @@ class ComplianceSettings(Section):
     )
     closed_days: dict[Jurisdiction, tuple[date, ...]] = Field(
         {}, description="by country or state (US-LA): days without calls beside the law's, such as an emergency's"
+    )
+    scrubbed_elsewhere: tuple[Country, ...] = Field(
+        (),
+        description="countries whose national do-not-call list is heeded before leads come here: none need be loaded",
     )
     clock_skew: float = Field(
         5.0, ge=0, le=600, description="seconds by which clocks may be wrong: no call so near to the end of any rule"

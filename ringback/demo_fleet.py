@@ -83,6 +83,8 @@ def environment(
         "RINGBACK_OUTREACH__URL": f"http://{HOST}:{addresses.provider_port}/messages",
         "RINGBACK_OUTREACH__SHOP_NAME": "Simulated Outfitters",
         "RINGBACK_COMPLIANCE__HOURS": json.dumps(hours),
+        # The people who are called here are invented: no country's list has their numbers.
+        "RINGBACK_COMPLIANCE__SCRUBBED_ELSEWHERE": json.dumps(list(DEFAULT_HOURS)),
         # Twice the usual share, so that the lift has its interval after two minutes.
         "RINGBACK_DECIDE__HOLDOUT": "0.2",
         "RINGBACK_DECIDE__HOLDOUT_SALT": f"simulation-{seed}",

@@ -63,9 +63,10 @@ class Stated(Rule, frozen=True, kw_only=True, eq=False):
 
 
 class NationalList(Rule, frozen=True, kw_only=True, eq=False):
-    """A list of numbers that must not be called."""
+    """A list of numbers that must not be called. ``max_age_days``: nobody is called by an older version, or by none."""
 
     name: str
+    max_age_days: Annotated[int, msgspec.Meta(ge=1, le=366)] | None = None
 
 
 class HoursRule(Rule, frozen=True, kw_only=True, eq=False):

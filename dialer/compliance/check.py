@@ -5,7 +5,7 @@ and `ringback explain` shows the trace. What all dialers share (purchases, opt-o
 calls in progress) is looked at again by the script that reserves a lead, in the same atomic step.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from dialer.compliance.attempts import Cap, spacings
 from dialer.compliance.case import Finding, History, Person, Verdict
 from dialer.compliance.consent import consents
 from dialer.compliance.destination import Destination, fault
+from dialer.compliance.lists import demanded, is_current
 from dialer.compliance.places import Place
 from dialer.compliance.rules import Rules, rules_of
 from ringback.decisions import Lead
@@ -43,13 +44,18 @@ _RULE_OF = {
 _NO_NUMBER = (Destination.NOT_E164, Destination.IMPOSSIBLE)
 
 
-def may_call(person: Person, history: History, now: float, rules: Rules) -> Verdict:
+def may_call(
+    person: Person, history: History, now: float, rules: Rules, lists: Mapping[str, float] | None = None
+) -> Verdict:
     """Whether a person may be called at a time, and what each rule says about it.
+
+    ``lists`` are the national do-not-call lists by their country, with when each was obtained; None: not known here,
+    and looked at when the lead is reserved.
 
     Nothing is left out once a rule forbids: the trace has them all. Clocks may differ, so ``compliance.clock_skew``
     seconds are taken off at every limit in time.
     """
-    trace = tuple(_findings(person, history, now, rules))
+    trace = (*_findings(person, history, now, rules), _of_list(person, lists, now, rules))
     return Verdict(all(finding.passed for finding in trace), trace, rules.book.version)
 
 
@@ -131,6 +137,25 @@ def _of_person(person: Person, codes: Sequence[str], history: History, rules: Ru
         all(rule.verified for rule in lists),
     )
     yield _stated(rules, "in_call", history.in_call, "in no call", "the person or the number is in a call")
+
+
+def _of_list(person: Person, lists: Mapping[str, float] | None, now: float, rules: Rules) -> Finding:
+    country = person.country or ""
+    rule = demanded(country, rules.settings, rules.book)
+    if rule is None:
+        elsewhere = country in rules.settings.scrubbed_elsewhere
+        why = "compliance.scrubbed_elsewhere: heeded before leads come here" if elsewhere else "the law sets no age"
+        return _stated(rules, "national_list_age", forbids=False, otherwise=why, why=why)
+    obtained = None if lists is None else lists.get(country)
+    if lists is None:
+        why = "looked at when the lead is reserved"
+    elif not obtained:
+        why = f"no list of {country} was loaded"
+    else:
+        why = f"the list of {country} is of {_utc(obtained)}"
+    passed = lists is None or is_current(rule, obtained, now, rules.settings)
+    why = f"{why}; at most {rule.max_age_days} days old: ringback do-not-call FILE --national --country {country}"
+    return Finding("national_list_age", passed, why, f"{rule.name}: {rule.source}", rule.verified)
 
 
 def _why_consent(consent: Consent | None) -> str:

@@ -39,8 +39,9 @@ ringback explain cart-1017 --json
 ```
 
 The rules are asked three times: when a cart is routed (`stream/decide.py`), before the dialer reserves a lead
-(`forbidden`), and in the script that reserves it (`dialer/lua/reserve.lua`: opt-outs, do-not-call, purchase, caps,
-lockouts, calls in progress, the campaign's rate and spending, in one atomic step). What can't be reached forbids.
+(`forbidden`), and in the script that reserves it (`dialer/lua/reserve.lua`: opt-outs, do-not-call, the age of the
+national list, purchase, caps, lockouts, calls in progress, the campaign's rate and spending, in one atomic step). What
+can't be reached forbids.
 
 ## What an operator sets
 
@@ -52,7 +53,8 @@ lockouts, calls in progress, the campaign's rate and spending, in one atomic ste
 | `compliance.max_calls_per_hour`, `max_spend_per_day` | what the campaign may do at most |
 | `compliance.clock_skew` | by how many seconds clocks may be wrong |
 | `ringback do-not-call FILE` | puts numbers on the own list, for ever |
-| `ringback do-not-call FILE --national --country US` | replaces the copy of a national list; do it monthly |
+| `ringback do-not-call FILE --national --country US` | replaces the copy of a national list; do it weekly, see below |
+| `compliance.scrubbed_elsewhere` | countries whose list is heeded before leads come here, so that none need be loaded |
 
 A call needs a yes to calls *and* the evidence of where it was given (`shopper.consent.evidence`): ingest writes it for
 the platforms, a native event brings its own.
@@ -66,13 +68,18 @@ the platforms, a native event brings its own.
   and the caps in the settings can only take away. *Not verified* is what neither the text of the law nor two
   publications that agree have confirmed; where readings differ the strictest is in the file.
 - **Where somebody is** (`places.py`): the zones of the number by libphonenumber and by our own table of area codes, of
-  the address, and of the network; the hours must be open in all of them. Numbers move with people, so where neither
+  the address, and of the network; the hours must be open in all of them. What each platform tells of address and
+  network is in [connect-a-shop.md](connect-a-shop.md#where-a-shopper-is). Numbers move with people, so where neither
   address nor network is known, all zones of the country count too. State law is that of the area code and of the
   address; somebody whose address lies in other zones than the number may be in any state there; an area code that is
   not in the table is in all states.
 - **Clocks.** `compliance.clock_skew` seconds are taken off at both ends of all hours, and added to every cap and every
   spacing. When the clocks are changed, an hour that comes twice or not at all is never used.
 - **Attempts in the future** count as made just now.
+- **National lists age.** Where the law says how old one may be (`max_age_days`), nobody of that country is called while
+  its list is missing or older: the script that reserves a lead looks, and the one that launches it. Such leads stay
+  queued, refused as `no_current_list`, and are looked at again every five minutes. A list is as old as its file, or as
+  `--obtained` says. A register that can only be asked about numbers, as Italy's, is asked before leads come here.
 - **Exemptions are not made use of**: consent does not lengthen hours, and a purchase does not overrule a list.
 - A simulation may leave out the law's hours (`simulation.any_hour`); it reaches no carrier.
 
@@ -148,7 +155,9 @@ def _what(rule: Rule) -> str:
         case Stated():
             return rule.text
         case NationalList():
-            return f"numbers on this list are not called: {rule.name}"
+            days = rule.max_age_days
+            age = f"; by one more than {days} days old, or by none, nobody is" if days else ""
+            return f"numbers on this list are not called: {rule.name}{age}"
         case HoursRule():
             week = "; ".join(f"{days} {', '.join(spans)}" for days, spans in rule.open.items())
             return f"calls {week}" + (f" (only on {', '.join(rule.on)})" if rule.on else "")

@@ -19,6 +19,7 @@
 --                 lockout:<phone_ref>, lockout-of:<shopper>: strings, no call before this time
 --                 attempts:<phone_ref>, attempts-of:<shopper>: sorted sets of calls by time
 --                 in-call:shoppers, in-call:phones (hashes to the call id: locks, held until the call is settled)
+--                 national-lists (hash: country -> when its list was obtained)
 local P = KEYS[1]
 local limits = cjson.decode(ARGV[1])
 local DAY = 86400
@@ -29,7 +30,7 @@ local AT_ONCE = 200
 local PROMISED = 1e12
 
 local FIELDS = {'state', 'shopper', 'phone', 'last', 'from', 'till', 'attempts', 'priorities', 'rank', 'caps',
-  'promise', 'agent', 'call', 'started'}
+  'promise', 'agent', 'call', 'started', 'country'}
 
 local function text(number) return string.format('%.17g', number) end
 
@@ -141,6 +142,18 @@ local function forbidden(shopper, phone, last)
   local bought = redis.call('GET', 'ringback:bought:' .. shopper)
   if bought and tonumber(bought) >= last then return 'bought' end
   return nil
+end
+
+-- Whether the national list that must be recent where the lead is called is missing or too old. Who has no country, as
+-- leads of former versions, is of all.
+local function lacks_list(lead, now)
+  for country, age in pairs(limits.lists) do
+    if not lead.country or lead.country == country then
+      local obtained = redis.call('HGET', 'ringback:national-lists', country)
+      if not obtained or now >= tonumber(obtained) + age then return true end
+    end
+  end
+  return false
 end
 
 local function attempts_keys(shopper, phone)

@@ -8,6 +8,7 @@ local lead = load(id)
 local why = redis.call('HGET', P .. 'withdrawn', call) or forbidden(lead.shopper, lead.phone, lead.last)
 if why then return why end
 if lead.till <= now then return 'expired' end
+if lacks_list(lead, now) then return 'no_current_list' end
 redis.call('HSET', lead_key(id), 'launched', 1)
 redis.call('ZREM', P .. 'leases', call)
 return ''

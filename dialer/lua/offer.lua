@@ -1,7 +1,8 @@
--- ARGV: limits, lead id, body, shopper, phone_ref, priorities, last activity, from, till, caps, now
-local id, body, now = ARGV[2], ARGV[3], tonumber(ARGV[11])
+-- ARGV: limits, lead id, body, shopper, phone_ref, priorities, last activity, from, till, caps,
+-- country, now
+local id, body, now = ARGV[2], ARGV[3], tonumber(ARGV[12])
 local lead = {id = id, shopper = ARGV[4], phone = ARGV[5], priorities = ARGV[6], last = tonumber(ARGV[7]),
-  from = tonumber(ARGV[8]), till = tonumber(ARGV[9]), caps = ARGV[10], attempts = 0}
+  from = tonumber(ARGV[8]), till = tonumber(ARGV[9]), caps = ARGV[10], country = ARGV[11], attempts = 0}
 
 if redis.call('EXISTS', lead_key(id)) == 1 then return 'repeated' end
 if lead.till <= now then return 'expired' end
@@ -22,7 +23,7 @@ end
 
 redis.call('HSET', P .. 'bodies', id, body)
 redis.call('HSET', lead_key(id), 'shopper', lead.shopper, 'phone', lead.phone, 'priorities', lead.priorities,
-  'last', ARGV[7], 'till', ARGV[9], 'attempts', 0)
+  'last', ARGV[7], 'till', ARGV[9], 'country', lead.country, 'attempts', 0)
 if lead.caps ~= '' then redis.call('HSET', lead_key(id), 'caps', lead.caps) end
 redis.call('HSET', P .. 'lead-of', lead.shopper, id)
 enqueue(lead, lead.from)

@@ -4,6 +4,8 @@
 -- the single row {'behind'}: ask again, there is more to be ranked.
 local now, token, lease, agents = tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), cjson.decode(ARGV[5])
 local BUSY_SECONDS = 60
+-- So soon a list that was loaded is noticed; so often at most a lead that lacks one is looked at.
+local LIST_SECONDS = 300
 -- Refused leads that one step looks at, so that it stays short.
 local MOST_REFUSED = 50
 -- Only of people who were called so often are the oldest calls forgotten; of the others when nobody calls for long.
@@ -56,6 +58,7 @@ local function refuse(lead)
   local why = forbidden(lead.shopper, lead.phone, lead.last)
   if why then return over(lead, why) end
   if lead.attempts >= limits.per_lead then return over(lead, 'lead_cap') end
+  if lacks_list(lead, now) then return later(lead, 'no_current_list', now + LIST_SECONDS) end
   local capped
   capped, lead.remembered = capped_until(lead.shopper, lead.phone, lead.caps, now)
   if capped >= lead.till then return over(lead, 'number_cap') end

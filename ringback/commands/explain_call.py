@@ -50,7 +50,7 @@ def explain_call(target: str, at: str | None, settings: Settings, *, as_json: bo
         dossier = asyncio.run(_dossier(target, settings, now))
     except Unavailable as error:
         fail(f"{error} What happened so far is read from Redis: start it, or give --redis redis://HOST:PORT/0")
-    verdict = may_call(dossier.person, dossier.history, now, rules_of(settings))
+    verdict = may_call(dossier.person, dossier.history, now, rules_of(settings), dossier.lists)
     if as_json:
         typer.echo(msgspec.json.encode(_judged(dossier, verdict, now)))
     else:

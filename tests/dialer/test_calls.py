@@ -14,6 +14,8 @@ from dialer.calls import (
     GraceOver,
     Hangup,
     Lost,
+    MessageOver,
+    Missed,
     NobodyLeft,
     Originated,
     OriginateFailed,
@@ -94,6 +96,13 @@ def test_a_talk() -> None:
         assert (call.outcome, call.agent, call.wait_seconds, call.talk_seconds) == (Outcome.CONNECTED, "7", 0.5, 60.0)
 
 
+def test_a_shopper_who_comes_back_to_the_agent_was_connected_before() -> None:
+    """Asterisk says it again when another dialer sends them on."""
+    call, effects = play(Answered(10.0), Connected("7", 10.5), Connected("7", 11.0), hangup(16, "Up", 70.5))
+    assert effects.count(Effect.TELL_CONNECTED) == 1
+    assert (call.agent, call.talk_seconds) == ("7", 60.0)
+
+
 def test_hung_up_before_an_agent_came() -> None:
     assert play(Answered(10.0), hangup(16, "Up"))[0].outcome is Outcome.HUNG_UP
     assert play(Originated(), hangup(16, "Up"))[0].outcome is Outcome.HUNG_UP
@@ -104,6 +113,35 @@ def test_abandoned() -> None:
     call, effects = play(Originated(), Answered(10.0), Abandoned(11.8), hangup(16, "Up"))
     assert call.outcome is Outcome.ABANDONED
     assert effects == [Effect.FIND_AGENT, Effect.TELL_ABANDONED, Effect.END]
+
+
+LEAVES = hangup(16, "Up")
+
+
+@pytest.mark.parametrize(
+    ("signals", "begun", "played"),
+    [
+        ((Answered(10.0), Abandoned(11.8), MessageOver(played=True), LEAVES), True, True),
+        ((Answered(10.0), Abandoned(11.8), LEAVES), True, False),
+        ((Answered(10.0), Abandoned(11.8), MessageOver(played=False), LEAVES), False, False),
+        ((Answered(10.0), Abandoned(11.8), Connected("7", 12.5), LEAVES), True, False),
+        # The dialer was not there, and comes back before or after the end.
+        ((Answered(10.0), Abandoned(11.8), Missed(), LEAVES), True, None),
+        ((Abandoned(20.0), Missed(), MessageOver(played=True), LEAVES), True, True),
+        ((Abandoned(11.8), MessageOver(played=True), Missed(), LEAVES), True, True),
+        ((Answered(10.0), Abandoned(11.8), Lost()), True, None),
+        ((Missed(), MessageOver(played=True), LEAVES), True, True),
+        # No message.
+        ((Answered(10.0), Connected("7", 10.5), LEAVES), False, None),
+        ((Answered(10.0), LEAVES), False, None),
+        ((Lost(),), False, None),
+    ],
+)
+def test_what_was_heard_of_the_message(signals: tuple[Signal, ...], begun: bool, played: bool | None) -> None:
+    call, _ = play(*signals)
+    assert call.state is State.ENDED
+    assert (call.message_begun, call.message_played) == (begun, played)
+    assert begun is False or call.outcome is Outcome.ABANDONED
 
 
 def test_past_the_deadline_a_call_stays_abandoned() -> None:
@@ -190,6 +228,8 @@ SIGNALS = st.one_of(
     st.builds(AmdVerdict, st.just("HUMAN"), st.just(""), st.floats(0, 100), st.booleans()),
     st.builds(Connected, st.sampled_from("12"), st.floats(0, 100)),
     st.builds(Abandoned, st.floats(0, 100)),
+    st.builds(MessageOver, st.booleans()),
+    st.just(Missed()),
     st.builds(Hangup, st.integers(0, 127), st.sampled_from(["Up", "Down", "Ringing"]), st.floats(0, 100)),
     st.builds(Withdrawn, st.just("bought")),
     st.just(NobodyLeft()),
@@ -207,6 +247,10 @@ def test_in_any_order_a_call_ends_once_and_with_an_outcome(signals: list[Signal]
     told = (Effect.TELL_CONNECTED, Effect.TELL_ABANDONED, Effect.TELL_WITHDRAWN)
     for once in (Effect.FIND_AGENT, Effect.HANG_UP, *told):
         assert effects.count(once) <= 1
+    if call.missed and MessageOver(played=False) not in signals:
+        assert call.message_played is not False
+    if call.message_played:
+        assert MessageOver(played=True) in signals
     assert (call.talk_seconds or 0) >= 0
     assert (call.wait_seconds or 0) >= 0
 

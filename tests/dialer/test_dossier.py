@@ -4,6 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from dialer.compliance.check import may_call, rules_of
+from dialer.do_not_call import LOADED
 from dialer.dossier import of_cart, of_phone
 from dialer.hopper import Hopper
 from ringback.privacy import phone_ref
@@ -13,6 +14,7 @@ from tests.dialer.leads import KEY, fictional, lead
 
 # Tuesday 2026-07-07, 15:00 UTC: 11:00 in New York.
 NOW = 1_783_436_400.0
+DAY = 86400.0
 HERE = {
     "jurisdictions": ("US", "US-NY"),
     "zones": ("America/New_York",),
@@ -34,16 +36,19 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Settings:
 async def hopper(redis: Redis, settings: Settings) -> Hopper:
     held = Hopper.of(redis, settings)
     assert await held.acquire_lease("token", 60)
+    await redis.hset(LOADED, "US", repr(NOW - DAY))
     return held
 
 
 async def against(redis: Redis, settings: Settings, now: float = NOW) -> set[str]:
     found = await of_phone(redis, settings, fictional(1), now)
-    return {finding.rule for finding in may_call(found.person, found.history, now, rules_of(settings)).against}
+    return {
+        finding.rule for finding in may_call(found.person, found.history, now, rules_of(settings), found.lists).against
+    }
 
 
 async def test_of_a_stranger_neither_consent_nor_cart_are_known(redis: Redis, settings: Settings) -> None:
-    assert await against(redis, settings, NOW + 3 * 3600) == {"consent", "cart_age"}
+    assert await against(redis, settings, NOW + 3 * 3600) == {"consent", "cart_age", "national_list_age"}
 
 
 async def test_a_lead_that_waits_may_be_called(redis: Redis, settings: Settings, hopper: Hopper) -> None:
@@ -90,6 +95,12 @@ async def test_lists_are_seen(redis: Redis, settings: Settings, hopper: Hopper, 
     await hopper.offer(lead(1, **HERE), NOW)
     await redis.sadd(key, phone_ref(fictional(1), KEY))
     assert await against(redis, settings) == {rule}
+
+
+async def test_a_list_that_is_too_old_is_seen(redis: Redis, settings: Settings, hopper: Hopper) -> None:
+    await hopper.offer(lead(1, **HERE), NOW)
+    await redis.hset(LOADED, "US", repr(NOW - 31 * DAY))
+    assert await against(redis, settings) == {"national_list_age"}
 
 
 async def test_a_purchase_is_seen(redis: Redis, settings: Settings, hopper: Hopper) -> None:

@@ -16,17 +16,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
+from dialer.do_not_call import replace_national
 from dialer.hopper import Hopper, Offer, Refused, Reserved, Settled
 from dialer.limits import Limits
 from ringback.records import Outcome
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
-from tests.dialer.leads import NOON, lead
+from tests.dialer.leads import KEY, NOON, fictional, lead
 from tests.dialer.truth import Truth
 
-LIMITS = Limits(caps=((86400.0, 4),), per_lead=3, per_hour=20)
 HOUR = 3600.0
 DAY = 24 * HOUR
+LIST_AGE = 2 * DAY
+LIMITS = Limits(caps=((86400.0, 4),), per_lead=3, per_hour=20, lists={"US": LIST_AGE, "GB": HOUR})
 CAPS = ((2 * HOUR, 2), (3 * DAY, 6))
 LEASE = 60.0
 LOCKOUT = 3 * DAY
@@ -139,6 +141,11 @@ class NeverEvents(RuleBasedStateMachine):
         self.run(self.hoppers[name].suppress(lead(number).phone_ref))
         self.truth.do_not_call.add(lead(number).phone_ref)
 
+    @rule(late=st.sampled_from([0.0, 0.0, DAY, LIST_AGE]))
+    def loads_the_national_list(self, late: float) -> None:
+        self.truth.list_obtained = self.now - late
+        self.run(replace_national(self.client, "US", [fictional(99)], KEY, self.now - late))
+
     # A dialer's steps. ``dies``: the script runs, and the dialer never learns its answer.
 
     @rule(name=CAMPAIGNS, count=st.integers(1, 3), agents=AGENTS, dies=st.booleans())
@@ -155,6 +162,7 @@ class NeverEvents(RuleBasedStateMachine):
         assert [(row.call_id, row.lead) for row in again[: len(taken)]] == [(row.call_id, row.lead) for row in taken]
         for row in again:
             in_hand = [call for other in self.dialers.values() for call in other.calls]
+            self.truth.has_a_current_list(self.now, LIST_AGE)
             self.truth.reserved(name, row, self.now, (*LIMITS.caps, *row.lead.caps), in_hand)
         process.calls.update({row.call_id: False for row in again})
         if dies:
@@ -173,6 +181,7 @@ class NeverEvents(RuleBasedStateMachine):
         refusal = self.run(self.hoppers[name].launch(call_id, self.now, process.token))
         if refusal is None:
             self.truth.may_be_called(self.truth.booked[call_id][1])
+            self.truth.has_a_current_list(self.now, LIST_AGE)
             process.calls[call_id] = True
         elif not dies:
             # As the dialer does: it was certainly not placed.
@@ -232,6 +241,7 @@ class NeverEvents(RuleBasedStateMachine):
     @rule(name=CAMPAIGNS, shopper=SHOPPERS, number=NUMBERS, count=st.integers(1, 3))
     def offers_and_reserves(self, name: str, shopper: int, number: int, count: int) -> None:
         self.looks(name)
+        self.loads_the_national_list(0.0)
         self.offer(name, shopper, number, age=0.0, opens=-0.5, priority=3)
         self.reserves(name, count, [], dies=False)
 
@@ -253,7 +263,7 @@ class NeverEvents(RuleBasedStateMachine):
                     self.truth.rings(call_id)
                     self._end(name, call_id, 0.0, dies=False)
 
-    @rule(name=CAMPAIGNS, shopper=SHOPPERS, number=NUMBERS, forbid=st.sampled_from(["buys", "list", "opts out"]))
+    @rule(name=CAMPAIGNS, shopper=SHOPPERS, number=NUMBERS, forbid=st.sampled_from(["buys", "list", "age", "opts out"]))
     def something_comes_between(self, name: str, shopper: int, number: int, forbid: str) -> None:
         """Reservation and launch; and another campaign learns of it."""
         self.offers_and_reserves(name, shopper, number, 3)
@@ -262,6 +272,8 @@ class NeverEvents(RuleBasedStateMachine):
                 self.buys("one", shopper, 0.0)
             case "list":
                 self.is_put_on_the_list("one", number)
+            case "age":
+                self.loads_the_national_list(LIST_AGE)
             case _:
                 self.opts_out("one", shopper, number)
         for call_id, launched in list(self.dialers[name].calls.items()):

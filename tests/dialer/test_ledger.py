@@ -163,7 +163,8 @@ async def test_a_wrong_number_is_never_called_again(world: World) -> None:
     assert await world.hopper.offer(lead(9, phone=lead(1).phone), NOON) is Offer.DO_NOT_CALL
 
 
-async def test_an_abandoned_call_locks_the_number(world: World) -> None:
+async def abandoned(world: World) -> str:
+    """A call whose message has begun."""
     await world.start()
     await world.offer(lead(1))
     await world.agent("7")
@@ -171,10 +172,42 @@ async def test_an_abandoned_call_locks_the_number(world: World) -> None:
     await world.agent("7", "gone")
     world.stage(call, "answered")
     world.stage(call, "abandoned")
+    return call
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "played"),
+    [("SUCCESS", "safe-harbour", True), (None, "safe-harbour", False), ("FAILED", None, False)],
+)
+async def test_what_was_heard_of_the_message_is_on_record(
+    world: World, caplog: pytest.LogCaptureFixture, status: str | None, message: str | None, played: bool
+) -> None:
+    call = await abandoned(world)
+    if status:
+        world.stage(call, "safe-harbour-played", Status=status)
     world.hangup(call)
     (entry,) = await entries(world, 1)
     assert isinstance(entry, CallRecord)
-    assert (entry.outcome, entry.message) == (Outcome.ABANDONED, "safe-harbour")
+    assert (entry.outcome, entry.message, entry.message_played) == (Outcome.ABANDONED, message, played)
+    assert ("RINGBACK_SAFE_HARBOUR" in caplog.text) is (status == "FAILED")
+
+
+async def test_what_was_said_while_the_link_was_down_is_not_known(world: World) -> None:
+    call = await abandoned(world)
+    await until(lambda: world.dialer and world.dialer._board.calls[call].call.message_begun, "the message begins")
+    world.pbx.cut()
+    await until(lambda: world.dialer and world.dialer._board.calls[call].call.missed, "the link is down")
+    world.pbx.channels.append({"Uniqueid": call, "Context": "ringback-safe-harbour", "ChannelStateDesc": "Up"})
+    await until(lambda: world.dialer and world.dialer.ready["ami"], "the link is up")
+    world.hangup(call)
+    (entry,) = await entries(world, 1)
+    assert isinstance(entry, CallRecord)
+    assert (entry.outcome, entry.message, entry.message_played) == (Outcome.ABANDONED, "safe-harbour", None)
+
+
+async def test_an_abandoned_call_locks_the_number(world: World) -> None:
+    world.hangup(await abandoned(world))
+    await entries(world, 1)
     await settled(world)
     newer = {"lead_id": "newer", "last_activity": NOON + HOUR, "callable_until": NOON + 71 * HOUR}
     assert await world.hopper.offer(lead(1, **newer), NOON + HOUR) is Offer.LOCKOUT

@@ -21,6 +21,7 @@ class Truth:
     over: set[tuple[str, str]] = field(default_factory=set)  # leads that may never be called again
     lockouts: dict[str, float] = field(default_factory=dict)
     leads: dict[tuple[str, str], Lead] = field(default_factory=dict)
+    list_obtained: float = float("-inf")
 
     def reserved(
         self, name: str, row: Reserved, now: float, caps: Iterable[tuple[float, int]], in_hand: Iterable[str]
@@ -48,6 +49,10 @@ class Truth:
         assert self.bought.get(held.shopper_id, float("-inf")) < held.last_activity
         assert held.shopper_id not in self.opted_out
         assert held.phone_ref not in self.opted_out_phones | self.do_not_call
+
+    def has_a_current_list(self, now: float, oldest: float) -> None:
+        """The national list was obtained less than so many seconds ago."""
+        assert now - self.list_obtained < oldest
 
     def rings(self, call_id: str) -> None:
         """A call is originated: once, and nobody's phone rings twice at a time."""

@@ -76,12 +76,20 @@ class World:
     """One campaign of its own name, on one server or on several that are called a, b, …"""
 
     def __init__(
-        self, redis_settings: RedisSettings, broker: EmbeddedKafka, *, servers: int = 1, **dialer: object
+        self,
+        redis_settings: RedisSettings,
+        broker: EmbeddedKafka,
+        *,
+        servers: int = 1,
+        scrubbed_elsewhere: tuple[str, ...] = ("US",),
+        **dialer: object,
     ) -> None:
         self.pbxs = [Pbx() for _ in range(servers)]
         self.pbx = self.pbxs[0]
         self._broker = broker
         self._redis_settings = redis_settings
+        # The numbers are of those kept for fiction, which are on no list.
+        self._scrubbed = scrubbed_elsewhere
         self._changes = {"wrap_up": 0.0, "lease": 2.0, "calls_per_second": 100.0, "mode": "progressive", **dialer}
         self._tasks: list[asyncio.Task[None]] = []
         self.campaign = uuid4().hex[:12]
@@ -110,6 +118,7 @@ class World:
                 "redis": self._redis_settings,
                 "kafka": self._broker.kafka_settings(partitions=PARTITIONS, request_timeout=5.0),
                 "simulation": {"enabled": True, "origin": NOON, "wall_origin": time.time()},
+                "compliance": {"scrubbed_elsewhere": self._scrubbed},
                 "dialer": {"campaign": self.campaign, "channel": "Local/{number}@shoppers", **self._changes},
             }
         )

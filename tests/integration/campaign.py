@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from uuid import uuid4
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper, Offer
 from dialer.service import Dialer
+from ringback.call_records import CallEntry, CallRecord
 from ringback.decisions import Lead
 from ringback.metrics import DialerMetrics
 from ringback.records import ContactEvent, ContactKind, Outcome, Topic, decoder
@@ -30,6 +33,7 @@ Value = str | int | float | bool
 Servers = tuple[Asterisk, Redis, Kafka]
 
 _contact = decoder(ContactEvent)
+_entry = msgspec.json.Decoder(CallEntry)
 # A phone that nobody answers takes 15 s, on an idle machine.
 PATIENCE_S = 60.0
 LOCAL = "Local/{number}@shoppers"
@@ -120,6 +124,7 @@ class Campaign:
         await self.redis.aclose()
 
     async def offer(self, *leads: Lead) -> None:
+        await self.redis.hset(LOADED, mapping={one.country: repr(NOON) for one in leads})
         for one in leads:
             assert await self.hopper.offer(one, NOON) is Offer.QUEUED
 
@@ -132,17 +137,28 @@ class Campaign:
 
     async def history(self) -> list[ContactEvent]:
         """Every contact event of this campaign up to now."""
+        return [
+            event for event in map(_contact.decode, await self._read(Topic.CONTACTS)) if event.campaign == self.name
+        ]
+
+    async def records(self) -> dict[str, CallRecord]:
+        """The record of each call of this campaign that has ended, by lead."""
+        found = map(_entry.decode, await self._read(Topic.CALLS))
+        calls = [one for one in found if isinstance(one, CallRecord) and one.campaign == self.name]
+        return {one.lead_id: one for one in calls}
+
+    async def _read(self, topic: Topic) -> list[bytes]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.settings.kafka.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            places = [TopicPartition(Topic.CONTACTS.value, n) for n in range(self.settings.kafka.partitions)]
+            places = [TopicPartition(topic.value, n) for n in range(self.settings.kafka.partitions)]
             consumer.assign(places)
             last = await consumer.end_offsets(places)
             found = []
             for place in places:
                 while await consumer.position(place) < last[place]:
-                    found.append(_contact.decode((await consumer.getone(place)).value))
-            return [event for event in found if event.campaign == self.name]
+                    found.append((await consumer.getone(place)).value)
+            return found
         finally:
             await consumer.stop()
 

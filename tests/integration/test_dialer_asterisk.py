@@ -135,6 +135,31 @@ async def test_the_key_that_opts_out(servers: Servers, campaign: Campaign, teste
     await campaign.settled()
     again = lead(1, lead_id="again", phone="+16155550190", last_activity=NOON)
     assert await campaign.hopper.offer(again, NOON) is Offer.OPTED_OUT
+    assert (await campaign.records())["lead-0"].message_played is False
+
+
+async def test_the_record_says_what_was_heard_of_the_message(
+    servers: Servers, campaign: Campaign, tester: AmiSession
+) -> None:
+    """All of it, or its beginning."""
+    legs = await agents(tester, 2, 2180)
+    async with ami_session(servers[0], Asterisk.user) as witness:
+        await campaign.offer_numbers(["15755550100", "15755550101"])
+        campaign.start()
+        calls = {event.lead_id: event.contact_id for event in await campaign.contacts(K.ATTEMPTED, 2)}
+        for leg in legs:
+            await tester.hang_up(leg)
+        await witness.event(UserEvent="Ringback", Stage="abandoned", CallID=calls["lead-1"])
+        await tester.hang_up(calls["lead-1"])
+        await campaign.contacts(K.ENDED, 2)
+        await campaign.settled()
+        played = [event["CallID"] for event in witness.events if event.get("Stage") == "safe-harbour-played"]
+    records = await campaign.records()
+    assert [(records[f"lead-{n}"].message, records[f"lead-{n}"].message_played) for n in range(2)] == [
+        ("safe-harbour", True),
+        ("safe-harbour", False),
+    ]
+    assert played == [calls["lead-0"]]
 
 
 def told_of(seen: list[Message], call_id: str) -> dict[str, Message]:

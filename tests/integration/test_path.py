@@ -64,6 +64,7 @@ def environment(last: float, kafka: Kafka, redis: Redis, asterisk: Asterisk) -> 
         "RINGBACK_SIMULATION__WALL_ORIGIN": str(time.time()),
         "RINGBACK_SIMULATION__SPEED": "120",
         "RINGBACK_COMPLIANCE__HOURS": json.dumps(hours),
+        "RINGBACK_COMPLIANCE__SCRUBBED_ELSEWHERE": json.dumps(countries),
         "RINGBACK_COMPLIANCE__MAX_ATTEMPTS_PER_LEAD": "1",
         "RINGBACK_COMPLIANCE__MAX_ATTEMPTS_PER_DAY": "20",
         "RINGBACK_DECIDE__VOICE_FROM": '{"USD": 100}',

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
@@ -269,6 +270,72 @@ async def test_two_shoppers_never_share_an_agent(asterisk: Asterisk, tester: Ami
         await stage(dialer, third, "connected")
         await dialer.event(Event="Hangup", Uniqueid=third)
     await tester.hang_up(agent)
+
+
+@pytest.mark.parametrize(
+    ("pause", "then"), [(None, "107"), (0.0, "107"), (0.005, "107"), (0.01, "107"), (0.01, "106"), (0.5, "107")]
+)
+async def test_a_shopper_who_is_sent_to_an_agent_twice_stays_with_the_first(
+    asterisk: Asterisk, tester: AmiSession, pause: float | None, then: str
+) -> None:
+    """As two dialers do that both think they have the campaign; the other agent has the next shopper.
+
+    The second redirect comes together with the first (None), or so many seconds after its answer: before the shopper is
+    with the agent, on the way there, or in the middle of the talk.
+    """
+    legs = {agent: await tester.log_in_agent(agent) for agent in ("106", "107")}
+    async with ami_session(asterisk, asterisk.user) as dialer, ami_session(asterisk, asterisk.user) as other:
+        for _ in range(5):
+            call = await originate(dialer, PATIENT)
+            await stage(dialer, call, "answered")
+            to = {"Channel": call, "Context": "ringback-connect", "Priority": 1}
+            one = dialer.action("Redirect", Exten="106", **to)
+            two = other.action("Redirect", Exten=then, **to)
+            if pause is None:
+                await asyncio.gather(one, two, return_exceptions=True)
+            else:
+                await one
+                await asyncio.sleep(pause)
+                # Asterisk refuses it while the first is not carried out yet.
+                with suppress(AmiError):
+                    await two
+            first = (await stage(dialer, call, "connected"))["Agent"]
+            assert first == "106" or (pause or 0) < 0.5
+            assert await settled_with(tester, call, legs) == first
+            (idle,) = set(legs) - {first}
+
+            # The other agent is free for the next shopper, and the first one afterwards.
+            for agent in (idle, first):
+                following = await originate(dialer, PATIENT)
+                await stage(dialer, following, "answered")
+                await dialer.action("Redirect", Channel=following, Context="ringback-connect", Exten=agent, Priority=1)
+                assert (await stage(dialer, following, "connected"))["Agent"] == agent
+                assert await settled_with(tester, following, legs) == agent
+                await tester.hang_up(following)
+                await dialer.event(Event="Hangup", Uniqueid=following)
+                if agent == idle:
+                    assert await settled_with(tester, call, legs) == first
+                    stages = [event for event in dialer.events if event.get("CallID") == call]
+                    assert {event.get("Agent") for event in stages if event["Stage"] == "connected"} == {first}
+                    assert "abandoned" not in {event["Stage"] for event in stages}
+                    await tester.hang_up(call)
+                    await dialer.event(Event="Hangup", Uniqueid=call)
+
+
+async def settled_with(session: AmiSession, call: str, legs: dict[str, str]) -> str:
+    """The agent whose leg is in the same bridge as a call, once there is one; they stay there for a moment."""
+    for _ in range(200):
+        listing = await session.action("CoreShowChannels")
+        await session.event(Event="CoreShowChannelsComplete", ActionID=listing["ActionID"])
+        shown = [event for event in session.events if event.get("ActionID") == listing["ActionID"]]
+        bridges = {event["Uniqueid"]: event.get("BridgeId") for event in shown if event["Event"] == "CoreShowChannel"}
+        together = [
+            agent for agent, leg in legs.items() if bridges.get(call) and bridges[call] == bridges.get(f"{leg};2")
+        ]
+        if together:
+            return together[0]
+        await asyncio.sleep(0.02)
+    raise TimeoutError(f"call {call} is with nobody: {bridges}")
 
 
 @pytest.mark.parametrize("half", ["", ";2"], ids=["the dialer", "the shopper"])

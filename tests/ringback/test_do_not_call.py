@@ -1,7 +1,10 @@
 """`ringback do-not-call`: whoever is on a list is neither called nor offered."""
 
 import asyncio
+import os
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +12,14 @@ import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner
 
+from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper, Offer
 from ringback.cli import app
 from ringback.redis_client import connect
 from ringback.settings import RedisSettings
 from tests.dialer.leads import KEY, NOON, fictional, lead
+
+DAY = 86400.0
 
 
 @pytest.fixture
@@ -66,6 +72,26 @@ def test_a_national_list_is_replaced(load: Callable[..., Any], redis_settings: R
     assert found is Offer.DO_NOT_CALL
 
 
+def age_of(redis_settings: RedisSettings) -> float:
+    at = on(redis_settings, lambda redis: redis.hget(LOADED, "US"))
+    return time.time() - float(at)
+
+
+def test_a_national_list_is_as_old_as_its_file(
+    load: Callable[..., Any], redis_settings: RedisSettings, tmp_path: Path
+) -> None:
+    us = ("--national", "--country", "US")
+    load("2125550101\n", *us)
+    assert age_of(redis_settings) < DAY
+    os.utime(tmp_path / "list.txt", (0, time.time() - 40 * DAY))
+    url = redis_settings.url.get_secret_value()
+    CliRunner().invoke(app, ["do-not-call", "list.txt", "--redis", url, *us])
+    assert 40 * DAY <= age_of(redis_settings) < 41 * DAY
+    day = f"{datetime.now(UTC) - timedelta(days=5):%F}"
+    assert f"obtained {day}" in load("2125550101\n", *us, "--obtained", day).stdout
+    assert 5 * DAY <= age_of(redis_settings) < 6 * DAY
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "words"),
     [
@@ -73,6 +99,13 @@ def test_a_national_list_is_replaced(load: Callable[..., Any], redis_settings: R
         ("2125550123\n", (), ["line 1", "--country"]),
         ("\n", (), ["no number in it"]),
         ("+12125550123\n", ("--national",), ["--national", "--country"]),
+        ("+12125550123\n", ("--obtained", "2026-11-01"), ["--obtained 2026-11-01", "--national"]),
+        (
+            "+12125550123\n",
+            ("--national", "--country", "US", "--obtained", "today"),
+            ["--obtained today", "2026-11-01"],
+        ),
+        ("+12125550123\n", ("--national", "--country", "US", "--obtained", "2999-01-01"), ["still to come"]),
         ("+12125550123\n", ("--country", "usa"), ["--country usa", "ISO 3166"]),
     ],
 )

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from dialer.compliance.book import book
+from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper
 from ringback.cli import app
 from ringback.redis_client import connect
@@ -44,6 +45,7 @@ def do(redis_settings: RedisSettings, what: Callable[[Redis], Awaitable[Any]]) -
 
 def offer(redis_settings: RedisSettings) -> None:
     do(redis_settings, lambda redis: Hopper.of(redis, Settings()).offer(lead(1, **HERE), NOW))
+    do(redis_settings, lambda redis: redis.hset(LOADED, "US", repr(NOW - 86400)))
 
 
 def test_a_cart_that_may_be_called(run: Callable[..., Any], redis_settings: RedisSettings) -> None:
@@ -55,6 +57,8 @@ def test_a_cart_that_may_be_called(run: Callable[..., Any], redis_settings: Redi
     shown = run("cart-1", "--at", AT).stdout
     assert "may be called at 2026-07-07 15:00:00 UTC" in shown
     assert "47 CFR 64.1200(c)(1)" in shown
+    assert "the list of US is of 2026-07-06" in shown
+    assert "16 CFR 310.4(b)(3)(iv)" in shown
 
 
 def test_a_number_is_found_by_its_lead(run: Callable[..., Any], redis_settings: RedisSettings) -> None:
