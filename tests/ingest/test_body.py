@@ -53,7 +53,12 @@ def test_a_bomb_is_not_unpacked() -> None:
         gunzip(bomb, 2**20)
 
 
-@pytest.mark.parametrize("body", [b"nonsense", gzip.compress(b"cut" * 99)[:-9], gzip.compress(b"x") + b"more"])
+# A name each: what is packed tells the time, and tests that are shared out must be called the same in all processes.
+@pytest.mark.parametrize(
+    "body",
+    [b"nonsense", gzip.compress(b"cut" * 99)[:-9], gzip.compress(b"x") + b"more"],
+    ids=["nonsense", "cut", "more behind it"],
+)
 def test_no_whole_gzip(body: bytes) -> None:
     with pytest.raises(BadEvent, match="not whole gzip"):
         gunzip(body, 1000)
