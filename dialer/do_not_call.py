@@ -14,11 +14,10 @@ from redis.asyncio import Redis
 from dialer.hopper import reachable
 from ringback.errors import SettingsError
 from ringback.privacy import phone_ref
+from ringback.redis_client import NATIONAL_LISTS
 
 OWN_LIST = "ringback:do-not-call"
 NATIONAL = "ringback:do-not-call:national"
-# Hash: country -> business time at which its list was obtained. By it the hopper's scripts know when it is too old.
-LOADED = "ringback:national-lists"
 _AT_ONCE = 5000
 
 
@@ -53,18 +52,18 @@ async def replace_national(redis: Redis, country: str, listed: Sequence[str], ke
 
     ``obtained`` is the business time from which on it ages.
     """
-    one, loading = f"{LOADED}:{country}", f"{LOADED}:{country}:loading"
+    one, loading = f"{NATIONAL_LISTS}:{country}", f"{NATIONAL_LISTS}:{country}:loading"
     with reachable():
         await redis.delete(loading)
         async for refs in _refs(listed, key):
             await redis.sadd(loading, *refs)
         # Two that are loaded at once know of each other. Until it is there, a first list is as old as can be.
-        await redis.hsetnx(LOADED, country, "0")
-        loaded: list[Any] = await redis.hkeys(LOADED)
+        await redis.hsetnx(NATIONAL_LISTS, country, "0")
+        loaded: list[Any] = await redis.hkeys(NATIONAL_LISTS)
         async with redis.pipeline(transaction=True) as change:
             change.rename(loading, one)
-            change.sunionstore(NATIONAL, [f"{LOADED}:{name.decode()}" for name in loaded])
-            change.hset(LOADED, country, repr(obtained))
+            change.sunionstore(NATIONAL, [f"{NATIONAL_LISTS}:{name.decode()}" for name in loaded])
+            change.hset(NATIONAL_LISTS, country, repr(obtained))
             change.scard(one)
             return int((await change.execute())[-1])
 

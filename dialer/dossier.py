@@ -16,6 +16,7 @@ from dialer.hopper import Hopper, reachable
 from ringback.decisions import Lead
 from ringback.privacy import phone_ref
 from ringback.records import Consent
+from ringback.redis_client import NATIONAL_LISTS
 from ringback.settings import Settings
 
 _HOUR, _DAY = 3600, 86400
@@ -77,7 +78,7 @@ async def _dossier(redis: Redis, settings: Settings, phone: str, lead: Lead | No
             look.hmget(f"{campaign}lead:{lead.lead_id if lead else ''}", "state", "attempts")
             look.hmget(f"{campaign}placed", _intervals(now, _HOUR, _MINUTE))
             look.hmget(f"{campaign}spent", _intervals(now, _DAY, _TEN_MINUTES))
-            look.hgetall("ringback:national-lists")
+            look.hgetall(NATIONAL_LISTS)
             found: list[Any] = await look.execute()
     (
         phone_out,

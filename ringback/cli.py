@@ -236,9 +236,11 @@ def doctor(as_json: AsJson = False, set_: Set = None, bootstrap: Bootstrap = Non
     settings = settings_of(set_, kafka__bootstrap=bootstrap, redis__url=redis)
     import msgspec
 
+    from dialer.compliance.book import book
+    from dialer.compliance.lists import greatest_ages
     from ringback.doctor import examine
 
-    findings = asyncio.run(examine(settings, _model_version))
+    findings = asyncio.run(examine(settings, _model_version, greatest_ages(settings.compliance, book())))
     if as_json:
         typer.echo(msgspec.json.encode(findings))
     else:

@@ -3,7 +3,8 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 
 import redis.asyncio as redis
 
@@ -11,8 +12,9 @@ from ringback import kafka
 from ringback.dialer_settings import AmiSettings
 from ringback.errors import RingbackError, SettingsError, Unavailable
 from ringback.records import Record, Topic
+from ringback.redis_client import NATIONAL_LISTS
 from ringback.scoring_settings import ScoringSettings
-from ringback.settings import IngestSettings, KafkaSettings, RedisSettings, Settings
+from ringback.settings import IngestSettings, KafkaSettings, Settings
 
 PATIENCE = 3.0
 MOST_SKEW_SECONDS = 1.0
@@ -29,10 +31,15 @@ class Finding(Record, frozen=True, kw_only=True):
     do: str | None = None
 
 
-async def examine(settings: Settings, model_version: Callable[[ScoringSettings], str]) -> list[Finding]:
-    """Look at everything. ``model_version`` loads the model that these settings name, or raises `RingbackError`."""
+async def examine(
+    settings: Settings, model_version: Callable[[ScoringSettings], str], list_ages: Mapping[str, float]
+) -> list[Finding]:
+    """Look at everything. ``model_version`` loads the model that these settings name, or raises `RingbackError`.
+
+    ``list_ages``: from how many seconds on the national do-not-call list of a country is too old to call by.
+    """
     pbxs = [_asterisk(name, place) for name, place in settings.ami.each().items()]
-    servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings.redis), *pbxs)
+    servers = await asyncio.gather(_kafka(settings.kafka), _redis(settings, list_ages), *pbxs)
     found = [finding for group in servers for finding in group]
     return [*found, _model(settings, model_version), *secrets(settings), *shops(settings.ingest)]
 
@@ -60,20 +67,42 @@ def _topic(topic: Topic, found: int | None, settings: KafkaSettings) -> Finding:
     return Finding(check=check, ok=True, seen=f"{found} partitions")
 
 
-async def _redis(settings: RedisSettings) -> list[Finding]:
+async def _redis(settings: Settings, list_ages: Mapping[str, float]) -> list[Finding]:
     client = redis.Redis.from_url(
-        settings.url.get_secret_value(), socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE
+        settings.redis.url.get_secret_value(),
+        decode_responses=True,
+        socket_timeout=PATIENCE,
+        socket_connect_timeout=PATIENCE,
     )
     try:
         asked = time.time()
         seconds, micros = await client.time()
         answered = time.time()
+        obtained = {str(country): float(at) for country, at in (await client.hgetall(NATIONAL_LISTS)).items()}
     except (redis.RedisError, OSError) as error:
         return [Finding(check="redis", ok=False, seen=str(error), do="start Redis, or set redis.url")]
     finally:
         await client.aclose()
     reached = Finding(check="redis", ok=True, seen="answers")
-    return [reached, clock_skew(seconds + micros / 1e6, asked, answered)]
+    lists = national_lists(obtained, list_ages, settings.simulation.clock().now())
+    return [reached, clock_skew(seconds + micros / 1e6, asked, answered), *lists]
+
+
+def national_lists(obtained: Mapping[str, float], ages: Mapping[str, float], now: float) -> list[Finding]:
+    """Whether the national do-not-call lists are there and recent without which nobody of their countries is called.
+
+    ``obtained`` is when, ``ages`` from how many seconds on they are too old.
+    """
+    findings = []
+    for country, age in sorted(ages.items()):
+        check, at = f"do-not-call list of {country}", obtained.get(country, 0.0)
+        seen = f"obtained {datetime.fromtimestamp(at, UTC):%Y-%m-%d}" if at else "not loaded"
+        if now < at + age:
+            findings.append(Finding(check=check, ok=True, seen=seen))
+            continue
+        do = f"ringback do-not-call FILE --national --country {country}, or set compliance.scrubbed_elsewhere"
+        findings.append(Finding(check=check, ok=False, seen=f"{seen}: nobody there is called", do=do))
+    return findings
 
 
 def clock_skew(theirs: float, asked: float, answered: float) -> Finding:

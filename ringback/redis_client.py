@@ -9,6 +9,10 @@ from redis.backoff import NoBackoff
 
 from ringback.settings import RedisSettings
 
+# Hash: country -> business time at which its national do-not-call list was obtained. The hopper's scripts know by it
+# when it is too old.
+NATIONAL_LISTS = "ringback:national-lists"
+
 
 class _Client(Redis):
     """redis-py keeps ``socket_timeout`` by `asyncio.wait_for`.

@@ -4,11 +4,11 @@ import pytest
 from redis.asyncio import Redis
 
 from dialer.compliance.check import may_call, rules_of
-from dialer.do_not_call import LOADED
 from dialer.dossier import of_cart, of_phone
 from dialer.hopper import Hopper
 from ringback.privacy import phone_ref
 from ringback.records import Outcome
+from ringback.redis_client import NATIONAL_LISTS
 from ringback.settings import Settings
 from tests.dialer.leads import KEY, fictional, lead
 
@@ -36,7 +36,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Settings:
 async def hopper(redis: Redis, settings: Settings) -> Hopper:
     held = Hopper.of(redis, settings)
     assert await held.acquire_lease("token", 60)
-    await redis.hset(LOADED, "US", repr(NOW - DAY))
+    await redis.hset(NATIONAL_LISTS, "US", repr(NOW - DAY))
     return held
 
 
@@ -99,7 +99,7 @@ async def test_lists_are_seen(redis: Redis, settings: Settings, hopper: Hopper, 
 
 async def test_a_list_that_is_too_old_is_seen(redis: Redis, settings: Settings, hopper: Hopper) -> None:
     await hopper.offer(lead(1, **HERE), NOW)
-    await redis.hset(LOADED, "US", repr(NOW - 31 * DAY))
+    await redis.hset(NATIONAL_LISTS, "US", repr(NOW - 31 * DAY))
     assert await against(redis, settings) == {"national_list_age"}
 
 

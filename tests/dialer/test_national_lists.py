@@ -14,11 +14,11 @@ from dialer.compliance.book import book
 from dialer.compliance.case import History, Person
 from dialer.compliance.check import may_call, rules_of
 from dialer.compliance.lists import greatest_ages
-from dialer.do_not_call import LOADED, replace_national
+from dialer.do_not_call import replace_national
 from dialer.hopper import Hopper
 from dialer.limits import Limits
 from ringback.compliance_settings import ComplianceSettings
-from ringback.redis_client import connect
+from ringback.redis_client import NATIONAL_LISTS, connect
 from ringback.settings import RedisSettings, Settings
 from tests.dialer.leads import KEY, NOON, fictional, lead
 from tests.dialer.world import World
@@ -104,7 +104,7 @@ async def test_a_lead_of_a_former_version_needs_all(redis: Redis) -> None:
 
 async def test_a_list_that_was_not_loaded_to_the_end_is_none(redis: Redis) -> None:
     """Whoever loads it dies before the numbers are there."""
-    await redis.hset(LOADED, "US", "0")
+    await redis.hset(NATIONAL_LISTS, "US", "0")
     leads = await hopper(redis)
     await leads.offer(lead(1), NOON)
     assert await reserve(leads) == Refused(Refusal.NO_CURRENT_LIST)
@@ -123,7 +123,7 @@ class Shared:
     async def _reserved(self, country: str, phone: str, now: float, lists: Mapping[str, float]) -> bool:
         await self.redis.flushall()
         if lists:
-            await self.redis.hset(LOADED, mapping={one: repr(at) for one, at in lists.items()})
+            await self.redis.hset(NATIONAL_LISTS, mapping={one: repr(at) for one, at in lists.items()})
         leads = await hopper(self.redis)
         window = {"last_activity": now - 60, "callable_from": now - 60, "callable_until": now + 60}
         await leads.offer(lead(1, phone=phone, country=country, **window), now)

@@ -10,14 +10,13 @@ from uuid import uuid4
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper, Offer
 from dialer.service import Dialer
 from ringback.call_records import CallEntry, CallRecord
 from ringback.decisions import Lead
 from ringback.metrics import DialerMetrics
 from ringback.records import ContactEvent, ContactKind, Outcome, Topic, decoder
-from ringback.redis_client import connect
+from ringback.redis_client import NATIONAL_LISTS, connect
 from ringback.settings import Settings
 from tests.dialer import waiting
 from tests.dialer.leads import NOON, lead
@@ -124,7 +123,7 @@ class Campaign:
         await self.redis.aclose()
 
     async def offer(self, *leads: Lead) -> None:
-        await self.redis.hset(LOADED, mapping={one.country: repr(NOON) for one in leads})
+        await self.redis.hset(NATIONAL_LISTS, mapping={one.country: repr(NOON) for one in leads})
         for one in leads:
             assert await self.hopper.offer(one, NOON) is Offer.QUEUED
 

@@ -12,10 +12,9 @@ import pytest
 from redis.asyncio import Redis
 from typer.testing import CliRunner
 
-from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper, Offer
 from ringback.cli import app
-from ringback.redis_client import connect
+from ringback.redis_client import NATIONAL_LISTS, connect
 from ringback.settings import RedisSettings
 from tests.dialer.leads import KEY, NOON, fictional, lead
 
@@ -73,7 +72,7 @@ def test_a_national_list_is_replaced(load: Callable[..., Any], redis_settings: R
 
 
 def age_of(redis_settings: RedisSettings) -> float:
-    at = on(redis_settings, lambda redis: redis.hget(LOADED, "US"))
+    at = on(redis_settings, lambda redis: redis.hget(NATIONAL_LISTS, "US"))
     return time.time() - float(at)
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from ringback import doctor
@@ -15,8 +17,9 @@ from ringback.doctor import Finding, clock_skew, examine
 from ringback.embedded import start_redis
 from ringback.errors import ModelRefused
 from ringback.kafka import create_topics
+from ringback.redis_client import NATIONAL_LISTS
 from ringback.scoring_settings import ScoringSettings
-from ringback.settings import Settings, load
+from ringback.settings import RedisSettings, Settings, load
 from tests.servers.embedded import EmbeddedKafka
 
 NOWHERE = {"kafka.bootstrap": "127.0.0.1:1", "redis.url": "redis://127.0.0.1:1/0", "ami.port": 1}
@@ -36,7 +39,7 @@ def no_model(_: ScoringSettings) -> str:
 
 
 async def look(settings: Settings) -> dict[str, Finding]:
-    return {finding.check: finding for finding in await examine(settings, good_model)}
+    return {finding.check: finding for finding in await examine(settings, good_model, {})}
 
 
 @asynccontextmanager
@@ -112,7 +115,7 @@ async def test_an_asterisk_that_does_not_let_us_in(banner: bytes, answer: bytes,
 
 
 async def test_a_model_that_is_refused() -> None:
-    findings = await examine(load(NOWHERE), no_model)
+    findings = await examine(load(NOWHERE), no_model, {})
     (model,) = [finding for finding in findings if finding.check == "model"]
     assert not model.ok
     assert "model.txt was changed" in model.seen
@@ -148,3 +151,20 @@ def test_a_shop_without_a_secret_is_told(tmp_path: Path) -> None:
     assert found["ingest.shops.segment:example"].seen == "/v1/segment/example, 3 secrets"
     assert "nowhere" in found["ingest.shops.woocommerce:lost"].seen
     assert not found["ingest.shops.woocommerce:lost"].ok
+
+
+def test_a_national_list_that_is_missing_or_too_old_is_told() -> None:
+    day = 86_400.0
+    ages = {"US": 31 * day, "GB": 28 * day, "CA": 31 * day}
+    found = doctor.national_lists({"US": 70 * day, "GB": 70 * day, "FR": 0.0}, ages, now=100 * day)
+    assert [(one.check[-2:], one.ok) for one in found] == [("CA", False), ("GB", False), ("US", True)]
+    assert [one.seen.partition(":")[0] for one in found] == ["not loaded", "obtained 1970-03-12", "obtained 1970-03-12"]
+    assert "--country CA" in (found[0].do or "")
+
+
+async def test_the_lists_are_looked_up_in_redis(redis: Redis, redis_settings: RedisSettings) -> None:
+    await redis.hset(NATIONAL_LISTS, "US", repr(time.time() - 86_400))
+    settings = load({**NOWHERE, "redis.url": redis_settings.url.get_secret_value()})
+    found = {one.check: one.ok for one in await examine(settings, good_model, {"US": 2 * 86_400, "CA": 2 * 86_400})}
+    assert found["do-not-call list of US"]
+    assert not found["do-not-call list of CA"]

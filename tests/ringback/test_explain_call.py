@@ -11,10 +11,9 @@ from redis.asyncio import Redis
 from typer.testing import CliRunner
 
 from dialer.compliance.book import book
-from dialer.do_not_call import LOADED
 from dialer.hopper import Hopper
 from ringback.cli import app
-from ringback.redis_client import connect
+from ringback.redis_client import NATIONAL_LISTS, connect
 from ringback.settings import RedisSettings, Settings
 from tests.dialer.leads import fictional, lead
 from tests.dialer.test_dossier import HERE, NOW
@@ -45,7 +44,7 @@ def do(redis_settings: RedisSettings, what: Callable[[Redis], Awaitable[Any]]) -
 
 def offer(redis_settings: RedisSettings) -> None:
     do(redis_settings, lambda redis: Hopper.of(redis, Settings()).offer(lead(1, **HERE), NOW))
-    do(redis_settings, lambda redis: redis.hset(LOADED, "US", repr(NOW - 86400)))
+    do(redis_settings, lambda redis: redis.hset(NATIONAL_LISTS, "US", repr(NOW - 86400)))
 
 
 def test_a_cart_that_may_be_called(run: Callable[..., Any], redis_settings: RedisSettings) -> None:
