@@ -97,7 +97,7 @@ def national_lists(obtained: Mapping[str, float], ages: Mapping[str, float], now
     for country, age in sorted(ages.items()):
         check, at = f"do-not-call list of {country}", obtained.get(country, 0.0)
         seen = f"obtained {datetime.fromtimestamp(at, UTC):%Y-%m-%d}" if at else "not loaded"
-        if now < at + age:
+        if at and now < at + age:
             findings.append(Finding(check=check, ok=True, seen=seen))
             continue
         do = f"ringback do-not-call FILE --national --country {country}, or set compliance.scrubbed_elsewhere"
