@@ -231,7 +231,7 @@ def main() -> None:
     with ValkeyServer(port=free_port(), save='""') as server:
         result = asyncio.run(measure(server.connection_url, count, console))
     table = Table("measured", "p50", "p99", title=f"{count:,} leads, {result['memory_mb']} MB")
-    rows = {f"reserve {k}": one for k, one in result["reserve_ms"].items()}  # type: ignore[attr-defined]  # a dict
+    rows = {f"reserve {k}": one for k, one in result["reserve_ms"].items()}  # type: ignore[attr-defined]  # this result is a dict
     for name, one in {
         **rows,
         "withdraw": result["withdraw_ms"],

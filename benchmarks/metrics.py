@@ -166,7 +166,7 @@ async def cost(blocks: int) -> tuple[float, float, float, float]:
             gc.collect()
     gc.enable()
     shares, seconds = shares[blocks // 10 :], seconds[blocks // 10 :]
-    rng = Random(SEED)  # noqa: S311 - a bootstrap
+    rng = Random(SEED)  # noqa: S311 - draws for a bootstrap, no secret
     draws = sorted(median(rng.choices(shares, k=len(shares))) for _ in range(1000))
     share = median(shares)
     return share, draws[25], draws[974], share * median(seconds) / (RECORDS_A_BLOCK * PACKED_TOGETHER) * 1e6
@@ -196,7 +196,7 @@ def page(accept: str, times: int = 100) -> tuple[int, int, list[float]]:
     try:
         for _ in range(times):
             began = time.perf_counter()
-            with urlopen(Request(f"{server.url}/metrics", headers={"Accept": accept}), timeout=10) as answer:  # noqa: S310 - loopback
+            with urlopen(Request(f"{server.url}/metrics", headers={"Accept": accept}), timeout=10) as answer:  # noqa: S310 - a server of this process, on loopback
                 body = answer.read()
             took.append((time.perf_counter() - began) * 1000)
     finally:

@@ -48,11 +48,11 @@ def install(stream_app: StreamApp, processor: Processor, flusher: Flusher, membe
                 # Both wait until all that was taken is acknowledged.
                 processor.nudge()
                 orphans.look(app.consumer, idle=processor.idle and flusher.idle, now=time.monotonic())
-                continue
-            orphans.forget()
-            if not app.in_recovery:
-                processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
-                await _show_lag(app, contacts, RecordTopic.CONTACTS, processor)
+            else:
+                orphans.forget()
+                if not app.in_recovery:
+                    processor.tick(await _idle_partitions(app, topic, processor), _committed(app, topic))
+                    await _show_lag(app, contacts, RecordTopic.CONTACTS, processor)
 
     async def flush() -> None:
         try:
