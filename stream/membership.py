@@ -6,6 +6,7 @@ until Kafka says that it is still a member; `stream.gate` asks here once more be
 stopped between that question and the socket, some hundred instructions later; only transactions would close that gap.)
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,9 @@ from ringback.kafka import ASKING_MS
 from ringback.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
+
+# While Kafka is asked; far shorter than any pause that raises doubts.
+LOOK_SECONDS = 0.1
 
 IsMember = Callable[[], Awaitable[bool]]
 
@@ -37,12 +41,29 @@ class Membership:
         return self._doubtful
 
     async def beat(self) -> None:
-        """Say that the process runs; ask Kafka where it did not for long."""
-        doubtful, asked = self.is_doubtful(), time.monotonic()
-        self._last = asked
-        # An answer that lay there while the process slept once more says nothing.
-        if doubtful and await self._is_member() and time.monotonic() - asked <= self._longest_pause:
-            self._doubtful = False
+        """Say that the process runs; ask Kafka where it did not for long. The answer may take long where Kafka is slow."""
+        self._runs()
+        if not self._doubtful:
+            return
+        asking = asyncio.ensure_future(self._is_member())
+        awake = True
+        try:
+            while not asking.done():
+                await asyncio.wait([asking], timeout=LOOK_SECONDS)
+                awake = self._runs() and awake
+            # An answer that lay there while the process slept once more says nothing.
+            if asking.result() and awake:
+                self._doubtful = False
+        finally:
+            asking.cancel()
+
+    def _runs(self) -> bool:
+        """Note that the process runs now; whether it has since this was noted last."""
+        now = time.monotonic()
+        slept = now - self._last > self._longest_pause
+        self._last = now
+        self._doubtful = self._doubtful or slept
+        return not slept
 
 
 async def is_member(settings: KafkaSettings, group: str, member_id: str) -> bool:

@@ -1,3 +1,4 @@
+import asyncio
 import time
 
 import pytest
@@ -58,5 +59,18 @@ async def test_an_answer_from_before_another_sleep_ends_no_doubt(clock: Clock) -
     clock.now += 6.0
     await membership.beat()
     assert membership.is_doubtful()
+    await membership.beat()
+    assert not membership.is_doubtful()
+
+
+async def test_an_answer_that_takes_long_counts_when_nobody_slept(clock: Clock) -> None:
+    async def is_member() -> bool:
+        for _ in range(20):
+            clock.now += 1.0
+            await asyncio.sleep(0)
+        return True
+
+    membership = Membership(5.0, is_member)
+    clock.now += 6.0
     await membership.beat()
     assert not membership.is_doubtful()
