@@ -41,7 +41,7 @@ class Membership:
         return self._doubtful
 
     async def beat(self) -> None:
-        """Say that the process runs; ask Kafka where it did not for long. The answer may take long where Kafka is slow."""
+        """Say that the process runs; ask Kafka where it did not for long. The answer may take its time."""
         self._runs()
         if not self._doubtful:
             return
