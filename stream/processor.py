@@ -7,7 +7,7 @@ durable in one batch: the busier the worker, the larger the batches.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from faust.types import TP
@@ -55,7 +55,6 @@ class Processor:
         table: ShopperTable,
         flusher: Flusher,
         metrics: StreamMetrics,
-        generation: Callable[[], int],
         continuity: Continuity,
         topics: Sequence[str],
     ) -> None:
@@ -68,7 +67,6 @@ class Processor:
         self._following = following
         self._table = table
         self._flusher = flusher
-        self._generation = generation
         # The deal of partitions in which these states were recovered: what follows from them is written in no other.
         self._deal = -1
         self._touched: set[int] = set()
@@ -92,10 +90,10 @@ class Processor:
         """The table begins to read the states of what was dealt."""
         self._recovery.begin()
 
-    async def recovered(self, numbers: set[int]) -> None:
-        """Take over these partitions, and no others, from what the table recovered."""
+    async def recovered(self, numbers: set[int], deal: int) -> None:
+        """Take over these partitions, and no others, from what the table recovered in this deal of the partitions."""
         self.beat = time.monotonic()
-        self._deal = self._generation()
+        self._deal = deal
         # Until all are complete no record is taken.
         self.partitions = {}
         self._forget()

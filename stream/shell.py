@@ -55,7 +55,6 @@ def assemble(
         table,
         flusher,
         metrics,
-        lambda: app.consumer_generation_id,
         Continuity(partial(continuity.committed, settings.kafka, settings.stream.app_id)),
         (stream_app.cart_events.get_topic_name(), stream_app.contacts.get_topic_name()),
     )

@@ -3,7 +3,7 @@
 Faust recovers a table record by record, three or four thousand a second, and its memory store keeps the keys of revoked
 partitions and makes standby replicas useless. Here every partition has a shelf of its own. Faust is told that an
 assigned partition is recovered already, and the table fills the shelf when Faust says that recovery is complete; that
-is before any record is taken. What Faust feeds to standby partitions goes to their shelves.
+is before any record is taken. What Faust reads of standby partitions goes to their shelves by way of `stream.copies`.
 """
 
 import logging
@@ -17,6 +17,7 @@ from faust.stores import base
 from faust.types import TP, AppT, EventT
 
 from ringback.kafka import until
+from stream.copies import Change, Copies
 from stream.shelf import NOTHING, MemoryShelf, RocksShelf, Shelf
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ class ShopperStore(base.Store[bytes, bytes]):
     """Shelves by partition. ``folder`` is where RocksDB keeps them; None keeps them in memory.
 
     ``deals`` counts the rebalances: what was written in a former one is read back from the changelog, and only there.
+    ``generation`` is the number that Kafka gave to the last, and ``copies`` are those that it made this worker keep.
     """
 
     logger = logging.getLogger("faust.tables")
@@ -36,10 +38,11 @@ class ShopperStore(base.Store[bytes, bytes]):
         super().__init__(url, app, table, **options)
         self.shelves: dict[int, Shelf] = {}
         self.deals = 0
+        self.generation = -1
+        self.copies = Copies()
         self._folder = folder
         self._topic: str = table.changelog_topic_name
         self._ends: dict[int, int] = {}
-        self._fed: dict[int, list[tuple[bytes, bytes | None, int]]] = {}
 
     def shelf(self, partition: int) -> Shelf:
         """The shelf of a partition, an empty one or what lies on the disk when it is new here."""
@@ -57,13 +60,15 @@ class ShopperStore(base.Store[bytes, bytes]):
     ) -> None:
         """Drop what this worker no longer holds, and look where the changelogs of the rest end."""
         self.deals += 1
-        held = self.app.assignor.assigned_actives() | self.app.assignor.assigned_standbys()
-        mine = {tp for tp in held if tp.topic == self._topic}
+        self.generation = generation_id
+        standbys = {tp for tp in self.app.assignor.assigned_standbys() if tp.topic == self._topic}
+        actives = {tp for tp in self.app.assignor.assigned_actives() if tp.topic == self._topic}
+        mine = actives | standbys
+        self.copies = Copies(tp.partition for tp in standbys - actives)
         for number in self.shelves.keys() - {tp.partition for tp in mine}:
             self.shelves.pop(number).close()
         ends = await self.app.consumer.highwaters(*mine) if mine else {}
         self._ends = {tp.partition: end or 0 for tp, end in ends.items()}
-        self._fed = {number: [] for number in self._ends}
 
     def persisted_offset(self, tp: TP) -> int | None:
         """What Faust need not read: all that was there at the rebalance; see `load`."""
@@ -108,8 +113,7 @@ class ShopperStore(base.Store[bytes, bytes]):
             await consumer.stop()
         for top, shelf in tops.items():
             shelf.apply({}, ends[top] - 1)
-            for key, value, offset in self._fed.pop(top.partition, []):
-                shelf.apply({key: value}, offset)
+            self.copies.caught_up(top.partition, shelf)
         if read:
             shoppers = sum(len(shelf) for shelf in tops.values())
             log.info("%d changes read in %.1f s, %d shoppers", read, time.monotonic() - began, shoppers)
@@ -120,11 +124,9 @@ class ShopperStore(base.Store[bytes, bytes]):
         """Take what Faust read of a standby partition's changelog."""
         for event in batch:
             message = event.message
-            number, key, value = message.partition, message.key or b"", message.value
-            if number in self._fed:
-                self._fed[number].append((key, value, message.offset))
-            elif number in self.shelves and message.offset > self.shelves[number].offset:
-                self.shelves[number].apply({key: value}, message.offset)
+            if message.partition in self.shelves:
+                change = Change(message.key or b"", message.value, message.offset)
+                self.copies.take(message.partition, self.shelves[message.partition], change)
 
     async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
         """Nothing: the changelog is the backup."""

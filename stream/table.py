@@ -18,7 +18,7 @@ from stream.store import ShopperStore
 
 log = logging.getLogger(__name__)
 
-Recovered = Callable[[set[int]], Awaitable[None]]
+Recovered = Callable[[set[int], int], Awaitable[None]]
 
 
 class ShopperTable(faust.Table[bytes, bytes]):
@@ -26,7 +26,8 @@ class ShopperTable(faust.Table[bytes, bytes]):
 
     Faust's own table takes a key's partition from the event that is being iterated, and so can't be written from a
     batch or a timer; and it returns before the changelog has the write. ``recovering`` is called before their states
-    are read, and ``recovered`` with the partitions that are this worker's, before any of their records is taken.
+    are read, and ``recovered`` with the partitions that are this worker's and the number of the deal in which they were
+    read, before any of their records is taken.
     """
 
     # mode names a service's logger after its module; its starts and stops belong with the other services of Faust.
@@ -66,7 +67,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
         if former is not None and not former.done():
             former.cancel()
             await asyncio.wait([former])
-        deal = self._states.deals
+        deal, generation = self._states.deals, self._states.generation
         if self._standing_by is not None:
             self._standing_by.cancel()
             self._standing_by = None
@@ -77,7 +78,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
             await self._load(mine)
             if self._states.deals != deal:
                 return
-            await self.recovered(mine)
+            await self.recovered(mine, generation)
         except Exception as error:
             if self._is_over(deal, error):
                 return
@@ -95,9 +96,11 @@ class ShopperTable(faust.Table[bytes, bytes]):
         await persistently("the changelog", lambda: self._states.load(partitions, self.connect, self.states_read))
 
     async def _stand_by(self, partitions: set[int]) -> None:
-        deal = self._states.deals
+        deal, copies = self._states.deals, self._states.copies
         try:
-            await self._load(partitions)
+            while True:
+                await self._load(partitions)
+                partitions = await copies.behind()
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker ends and says so
             if not self._is_over(deal, error):
                 await self.app.crash(error)

@@ -10,9 +10,23 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from random import SystemRandom
 from typing import Self
 
 TAIL_LINES = 15
+# Below those from which connections are given theirs, on Linux (32768) and macOS (49152).
+PORTS = range(20_000, 32_000)
+
+
+def _own_ports() -> list[int]:
+    """In random order, those ports that no other process of these tests gives away."""
+    own = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(PORTS[own :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))])
+    SystemRandom().shuffle(ports)
+    return ports
+
+
+_unused = _own_ports()
 
 
 class UnavailableError(Exception):
@@ -20,11 +34,11 @@ class UnavailableError(Exception):
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A TCP port (or UDP port: SOCK_DGRAM) on 127.0.0.1 that nobody listens on now."""
-    with socket.socket(type=kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port (or UDP port: SOCK_DGRAM) on 127.0.0.1 that nobody has; the tests are given each port once."""
+    while True:
+        port = _unused.pop()
+        if is_free(port, kind):
+            return port
 
 
 def is_free(port: int, kind: socket.SocketKind = socket.SOCK_STREAM) -> bool:
