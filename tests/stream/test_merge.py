@@ -36,9 +36,17 @@ class Worker:
     log: list[CartEvent] = field(default_factory=list)
     read: int = 0
     committed: int = 0
+    unwritten: dict[bytes, ShopperState] = field(default_factory=dict)
     durable: dict[bytes, ShopperState] = field(default_factory=dict)
 
+    def writes(self) -> None:
+        """As the flusher does: all states that changed since the last time, and then the records are committed."""
+        self.durable |= self.unwritten
+        self.unwritten = {}
+        self.committed = self.read
+
     def dies(self) -> None:
+        self.unwritten = {}
         self.part = partition()
         take_over(self.part, self.durable)
         self.read = self.committed
@@ -63,9 +71,9 @@ class Workers:
             return
         feed(worker.part, worker.log[worker.read : worker.read + 1], first_offset=worker.read)
         worker.read += 1
-        self._publish(worker.part, worker.durable if written else {})
+        self._publish(worker)
         if written:
-            worker.committed = worker.read
+            worker.writes()
 
     def run(self) -> None:
         while any(worker.read < len(worker.log) for worker in self.by_letter.values()):
@@ -75,17 +83,18 @@ class Workers:
     def tick(self, at: float) -> None:
         for worker in self.by_letter.values():
             worker.part.tick(NOON + at)
-            self._publish(worker.part, worker.durable)
+            self._publish(worker)
+            worker.writes()
 
     def state(self, shopper_id: str) -> ShopperState:
         return held(self.by_letter[shopper_id[0]].part)[shopper_id.encode()]
 
-    def _publish(self, part: Partition, durable: dict[bytes, ShopperState]) -> None:
-        effects = part.take_effects()
+    def _publish(self, worker: Worker) -> None:
+        effects = worker.part.take_effects()
         self.decisions |= {decision.decision_id: decision for decision in effects.decisions}
         self.hopper += effects.hopper
         self.tell(*effects.forwards)
-        durable |= effects.states
+        worker.unwritten |= effects.states
 
 
 def products(items: Sequence[Item]) -> set[str]:
