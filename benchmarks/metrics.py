@@ -95,9 +95,7 @@ class Worker:
         monitor = Monitor(counted, lambda: model.manifest, settings.decide.attribution_window)
         self._following = CartFollowing(settings, clock, scorer, counted, prices, monitor)
         unused: Any = None
-        self._processor = Processor(
-            self._following, settings.stream, unused, unused, counted, lambda: 0, Continuity(unused), ()
-        )
+        self._processor = Processor(self._following, settings.stream, unused, unused, counted, Continuity(unused), ())
         self.states = HeldStates()
         self._processor.partitions = {0: Partition(0, settings, clock, scorer, self.states)}
         self._processor._states = {0: cast("Any", Nothing())}  # noqa: SLF001 - nobody else would be told of a gathering

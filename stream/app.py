@@ -1,6 +1,7 @@
 """The Faust app: its topics, its table, and the settings that make it safe; docs/architecture.md has the reasons."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import faust
 from faust.types import TopicT
@@ -8,6 +9,9 @@ from faust.types import TopicT
 from ringback.metrics import StreamMetrics
 from ringback.records import Topic
 from ringback.settings import Settings
+from stream import continuity
+from stream.continuity import Continuity
+from stream.membership import Lease
 from stream.sensor import Sensor
 from stream.table import ShopperTable
 from stream.transport import Transport
@@ -15,12 +19,14 @@ from stream.transport import Transport
 
 @dataclass(frozen=True, slots=True)
 class StreamApp:
-    """A Faust app with what is declared in it."""
+    """A Faust app with what is declared in it, the lease under which it may write, and how far it has come."""
 
     app: faust.App
     cart_events: TopicT
     contacts: TopicT
     table: ShopperTable
+    lease: Lease
+    continuity: Continuity
 
 
 def create(settings: Settings, metrics: StreamMetrics, cart_events: str = Topic.CART_EVENTS) -> StreamApp:
@@ -55,7 +61,9 @@ def create(settings: Settings, metrics: StreamMetrics, cart_events: str = Topic.
         Table=ShopperTable,
         monitor=Sensor(metrics),
     )
-    app.transport = Transport(app.conf.broker_consumer, app)
+    lease = Lease(settings.kafka.session_timeout, app.conf.broker_rebalance_timeout)
+    records = Continuity(partial(continuity.committed, settings.kafka, stream.app_id))
+    app.transport = Transport(app.conf.broker_consumer, app, lease, records)
     raw: faust.Schema[bytes, bytes] = faust.Schema(
         key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
     )
@@ -82,4 +90,6 @@ def create(settings: Settings, metrics: StreamMetrics, cart_events: str = Topic.
         cart_events=app.topic(str(cart_events), schema=raw, partitions=settings.kafka.partitions),
         contacts=app.topic(Topic.CONTACTS.value, schema=raw, partitions=settings.kafka.partitions),
         table=table,
+        lease=lease,
+        continuity=records,
     )

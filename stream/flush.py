@@ -64,7 +64,7 @@ class Receipt(Protocol):
 class Assignment:
     """Which deal of the partitions is in force, and whether it ends: by a new one, or because the worker stops.
 
-    ``doubtful``: this worker has slept, and may have lost its partitions; see `stream.membership`.
+    ``doubtful``: this worker may have lost its partitions without knowing; see `stream.membership`.
     """
 
     generation: int

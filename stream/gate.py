@@ -29,7 +29,7 @@ def close_while(producer: AIOKafkaProducer, doubtful: Callable[[], bool]) -> Non
             # Whatever takes time comes before the question: connected, the request is written to the socket at once.
             await client.ready(node_id)
             if doubtful():
-                raise NotSentError("this worker has slept, and may have lost its partitions")
+                raise NotSentError("this worker may have lost its partitions")
         return await send(node_id, request, **how)
 
     client.send = send_when_certain

@@ -1,80 +1,72 @@
-"""Whether this worker still belongs to its group, after a time in which it did not run.
+"""Until when this worker surely has its partitions; for aiokafka 0.14.
 
-A process that is stopped for longer than its session loses its partitions, and does not know it when it goes on. What
-it writes before its next heartbeat fails could come after what their new owner wrote. So who has slept writes nothing
-until Kafka says that it is still a member; `stream.gate` asks here once more before each request. (It could still be
-stopped between that question and the socket, some hundred instructions later; only transactions would close that gap.)
+A worker that is stopped, or that Kafka does not hear, for longer than its session loses its partitions, and does not
+know it. What it writes then could come after what their new owner wrote. So nothing is written without a lease, which
+lasts for a part of the session from when a heartbeat was *sent* that Kafka answered. `stream.gate` looks at it once
+more before each request. (A worker could still be stopped between that look and the socket, some hundred instructions
+later, for longer than the rest of its session; only transactions would close that gap.)
 """
 
-import asyncio
-import logging
+import math
 import time
-from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalGenerationError, NoError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
-from ringback.kafka import ASKING_MS
-from ringback.settings import KafkaSettings
-
-log = logging.getLogger(__name__)
-
-# While Kafka is asked; far shorter than any pause that raises doubts.
-LOOK_SECONDS = 0.1
-
-IsMember = Callable[[], Awaitable[bool]]
+# The rest of the session is for what is on its way to Kafka.
+PART_OF_SESSION = 2 / 3
+# A deal that ends is over when the last has joined the next one, or after the rebalance timeout; half of that is used.
+PART_OF_REBALANCE = 1 / 2
 
 
-class Membership:
-    """``beat`` is called a few times a second; a pause of more than ``longest_pause`` seconds raises doubts."""
-
-    def __init__(self, longest_pause: float, is_member: IsMember) -> None:
-        self._longest_pause = longest_pause
-        self._is_member = is_member
-        self._last = time.monotonic()
-        self._doubtful = False
-
-    def is_doubtful(self) -> bool:
-        """Whether nothing may be written now."""
-        if time.monotonic() - self._last > self._longest_pause:
-            self._doubtful = True
-        return self._doubtful
-
-    async def beat(self) -> None:
-        """Say that the process runs; ask Kafka where it did not for long. The answer may take its time."""
-        self._runs()
-        if not self._doubtful:
-            return
-        asking = asyncio.ensure_future(self._is_member())
-        awake = True
-        try:
-            while not asking.done():
-                await asyncio.wait([asking], timeout=LOOK_SECONDS)
-                awake = self._runs() and awake
-            # An answer that lay there while the process slept once more says nothing.
-            if asking.result() and awake:
-                self._doubtful = False
-        finally:
-            asking.cancel()
-
-    def _runs(self) -> bool:
-        """Note that the process runs now; whether it has since this was noted last."""
-        now = time.monotonic()
-        slept = now - self._last > self._longest_pause
-        self._last = now
-        self._doubtful = self._doubtful or slept
-        return not slept
+class _Term(NamedTuple):
+    generation: int
+    until: float
 
 
-async def is_member(settings: KafkaSettings, group: str, member_id: str) -> bool:
-    """Whether Kafka has a member of this id in a group. False too where it does not answer: nothing is certain then."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap, request_timeout_ms=ASKING_MS)
-    try:
-        await admin.start()
-        described = await admin.describe_consumer_groups([group])
-    except KafkaError as error:
-        log.warning("Kafka does not say who is in group %s (%r)", group, error)
-        return False
-    finally:
-        await admin.close()
-    return any(member[0] == member_id for answer in described for one in answer.groups for member in one[5])
+class Lease:
+    """Whether this worker may write. One thread renews the lease, any may ask; times are monotonic seconds."""
+
+    def __init__(self, session_timeout: float, rebalance_timeout: float) -> None:
+        self._length = session_timeout * PART_OF_SESSION
+        self._longest_end = rebalance_timeout * PART_OF_REBALANCE
+        self._ends_since = math.inf
+        self._term = _Term(-1, -math.inf)
+
+    def holds(self, generation: int) -> bool:
+        """Whether the worker surely has now what it was given in this deal."""
+        term = self._term
+        return generation == term.generation and time.monotonic() < term.until
+
+    def renew(self, generation: int, sent: float, *, ending: bool = False) -> None:
+        """Kafka has answered what was ``sent`` then: the worker is a member, of a deal that is ``ending`` or not."""
+        self._ends_since = min(self._ends_since, sent) if ending else math.inf
+        self._term = _Term(generation, min(sent + self._length, self._ends_since + self._longest_end))
+
+    def end(self) -> None:
+        """The worker leaves its group, or was told that it is none of its members."""
+        self._term = _Term(-1, -math.inf)
+
+
+def keep(lease: Lease, coordinator: Any) -> None:
+    """Have what an aiokafka consumer's coordinator hears from Kafka renew the lease, or end it."""
+    send = coordinator._send_req  # noqa: SLF001 - there is no other place where all its requests come by
+
+    async def send_and_note(request: Any) -> Any:
+        if isinstance(request, LeaveGroupRequest):
+            lease.end()
+        if not isinstance(request, HeartbeatRequest | SyncGroupRequest):
+            return await send(request)
+        generation, sent = coordinator.generation, time.monotonic()
+        response = await send(request)
+        code = response.error_code
+        if code == NoError.errno:
+            lease.renew(generation, sent)
+        elif code == RebalanceInProgressError.errno and isinstance(request, HeartbeatRequest):
+            lease.renew(generation, sent, ending=True)
+        elif code in (IllegalGenerationError.errno, UnknownMemberIdError.errno):
+            lease.end()
+        return response
+
+    coordinator._send_req = send_and_note  # noqa: SLF001 - see above

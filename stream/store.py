@@ -29,7 +29,8 @@ class ShopperStore(base.Store[bytes, bytes]):
     """Shelves by partition. ``folder`` is where RocksDB keeps them; None keeps them in memory.
 
     ``deals`` counts the rebalances: what was written in a former one is read back from the changelog, and only there.
-    ``generation`` is the number that Kafka gave to the last, and ``copies`` are those that it made this worker keep.
+    ``generation`` is the number that Kafka gave to the last, ``begun`` how many Faust had begun by then, and ``copies``
+    are those that it made this worker keep.
     """
 
     logger = logging.getLogger("faust.tables")
@@ -39,6 +40,7 @@ class ShopperStore(base.Store[bytes, bytes]):
         self.shelves: dict[int, Shelf] = {}
         self.deals = 0
         self.generation = -1
+        self.begun = 0
         self.copies = Copies()
         self._folder = folder
         self._topic: str = table.changelog_topic_name
@@ -61,6 +63,7 @@ class ShopperStore(base.Store[bytes, bytes]):
         """Drop what this worker no longer holds, and look where the changelogs of the rest end."""
         self.deals += 1
         self.generation = generation_id
+        self.begun = self.app.rebalancing_count
         standbys = {tp for tp in self.app.assignor.assigned_standbys() if tp.topic == self._topic}
         actives = {tp for tp in self.app.assignor.assigned_actives() if tp.topic == self._topic}
         mine = actives | standbys

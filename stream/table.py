@@ -60,6 +60,13 @@ class ShopperTable(faust.Table[bytes, bytes]):
         """How many shoppers this worker holds."""
         return self._states.size()
 
+    def is_dealt_anew(self) -> bool:
+        """Whether a new deal of the partitions has begun, and is not made yet.
+
+        Faust's own ``app.rebalancing`` also holds for some time after it, when records are taken already.
+        """
+        return self.app.rebalancing_count != self._states.begun
+
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Read the states of what was assigned, then tell the worker which partitions are complete."""
         # When partitions are dealt again meanwhile Faust calls this anew, and leaves the former call running.

@@ -1,23 +1,24 @@
-"""Faust's Kafka transport without two of its costs and four of its faults; for faust-streaming 0.15, aiokafka 0.14.
+"""Faust's Kafka transport without two of its costs and three of its faults; for faust-streaming 0.15, aiokafka 0.14.
 
 1. It lets a fetch wait 1.5 seconds at the broker, and a partition that is left out of it waits as long.
 2. It makes two tasks for each record, so as to leave a delivery that blocks while the flow is suspended. Here a record
    is delivered at once, and only a delivery that blocks becomes a task.
 3. After a rebalance it goes back to the committed offset, but stays where it is in a partition of which nothing was
    committed yet; what was taken there and not made durable would be lost.
-4. It commits over a gap of one record.
-5. Offsets that were passed over in delivery it takes for offsets that do not exist, and commits over them.
-6. While all partitions with records have full buffers it waits for other partitions, a whole second at a time.
+4. It commits by counting acknowledgements, which goes wrong; see `stream.continuity`.
+5. While all partitions with records have full buffers it waits for other partitions, a whole second at a time.
 """
 
 import types
-from collections.abc import Coroutine, Generator, Mapping
-from types import MappingProxyType
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from stream.continuity import Continuity
+from stream.membership import Lease, keep
 
 FETCH_WAIT_MS = 50
 # A full buffer holds some tens of milliseconds of work (`stream_buffer_maxsize`).
@@ -25,7 +26,13 @@ FULL_WAIT_SECONDS = 0.005
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Fetches wait for `FETCH_WAIT_MS` at most."""
+    """Fetches wait for `FETCH_WAIT_MS` at most, and what the group's coordinator hears renews the transport's lease."""
+
+    async def on_start(self) -> None:
+        """Start the consumer, in this thread."""
+        await super().on_start()
+        transport: Any = self.transport
+        keep(transport.lease, self._ensure_consumer()._coordinator)  # noqa: SLF001 - aiokafka shows it nowhere else
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -34,13 +41,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class Consumer(driver.Consumer):
-    """Delivers records without a task for each, and commits nothing that was not acknowledged.
-
-    ``starts`` is where each partition was begun; see `stream.continuity`. All offsets of the topics that are followed
-    exist: they are not compacted, and nothing is written to them in transactions.
-    """
-
-    starts: Mapping[TP, int] = MappingProxyType({})
+    """Delivers records without a task for each, and commits what the transport's continuity knows to be durable."""
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -61,15 +62,24 @@ class Consumer(driver.Consumer):
         """Wait no longer than a full buffer lasts: what comes to a buffer that drops would not end the wait."""
         return await super()._wait_next_records(FULL_WAIT_SECONDS if self._buffered_partitions else timeout)
 
-    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        """What was passed over is gone back for; see `stream.continuity`."""
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        # What Faust has counted is of no use; it may not grow either.
+        self._acked.clear()
+        self._acked_index.clear()
+        assigned = self.assignment()
+        return {tp: offset for tp, offset in self._continuity.to_commit().items() if tp in assigned}
 
-    def _new_offset(self, tp: TP) -> int | None:
-        acknowledged = self._acked[tp]
-        following = max(self._committed_offset[tp] or 0, self.starts.get(tp, 0))
-        if acknowledged and min(acknowledged) > following:
-            return None
-        return super()._new_offset(tp)
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        has_committed: bool = await super()._commit_offsets(offsets, start_new_transaction)
+        if has_committed:
+            self._continuity.has_committed(offsets)
+        return has_committed
+
+    @property
+    def _continuity(self) -> Continuity:
+        transport: Any = self.transport
+        continuity: Continuity = transport.continuity
+        return continuity
 
     async def wait_first(self, *waiting: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 - mode's signature
         """Wait until one is done. A coroutine that does not block at all is done at once."""
@@ -85,9 +95,14 @@ class Consumer(driver.Consumer):
 
 
 class Transport(driver.Transport):
-    """The transport with this module's consumer."""
+    """The transport with this module's consumer, which keeps a lease, and commits what is durable."""
 
     Consumer = Consumer
+
+    def __init__(self, url: Any, app: Any, lease: Lease, continuity: Continuity) -> None:
+        super().__init__(url, app)
+        self.lease = lease
+        self.continuity = continuity
 
 
 async def _rest(coroutine: Coroutine[Any, Any, Any], blocked_on: Any) -> None:

@@ -1,11 +1,13 @@
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import pytest
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.continuity import Continuity
+from stream.continuity import DROPPED_SECONDS, Continuity
 
 CARTS = TP("carts", 0)
 
@@ -14,6 +16,14 @@ CARTS = TP("carts", 0)
 class Message:
     tp: TP
     offset: int
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The monotonic time, in a list so that a test can set it."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
 
 
 @dataclass
@@ -52,6 +62,60 @@ async def test_what_was_passed_over_is_gone_back_for_and_not_waited_for() -> Non
     await continuity.go_back(consumer, Message(CARTS, 8))
     assert consumer.sought == [(CARTS, 3)]
     assert not consumer.unacked
+
+
+async def test_what_was_dropped_at_the_end_is_gone_back_for_when_nothing_is_on_its_way(now: list[float]) -> None:
+    continuity, consumer = at(3), Consumer()
+    await continuity.begin([CARTS])
+    for on_its_way, position in ((False, 3), (True, 9), (True, 9)):
+        now[0] += 10 * DROPPED_SECONDS
+        await continuity.look(consumer, CARTS, position, on_its_way=on_its_way)
+        assert not continuity.has_taken(CARTS, 9)
+    await continuity.look(consumer, CARTS, 9, on_its_way=False)
+    now[0] += DROPPED_SECONDS / 2
+    await continuity.look(consumer, CARTS, 9, on_its_way=False)
+    assert not consumer.sought
+
+    now[0] += DROPPED_SECONDS / 2
+    await continuity.look(consumer, CARTS, 9, on_its_way=False)
+    assert consumer.sought == [(CARTS, 3)]
+    for offset in range(3, 9):
+        assert continuity.admits(CARTS, offset)
+    assert continuity.has_taken(CARTS, 9)
+    now[0] += 10 * DROPPED_SECONDS
+    await continuity.look(consumer, CARTS, 9, on_its_way=False)
+    assert len(consumer.sought) == 1
+
+
+@given(st.lists(st.sampled_from(["take", "again", "durable", "commit", "failed commit", "new deal"]), max_size=60))
+async def test_what_is_committed_is_what_is_durable_and_all_of_it_is_in_the_end(steps: list[str]) -> None:
+    kafka = {CARTS: 0}
+
+    async def starts(_: Iterable[TP]) -> dict[TP, int]:
+        return dict(kafka)
+
+    continuity = Continuity(starts)
+    await continuity.begin([CARTS])
+    taken = durable = 0
+    for step in steps:
+        if step == "take":
+            assert continuity.admits(CARTS, taken)
+            taken += 1
+        elif step == "again" and taken:
+            assert continuity.admits(CARTS, taken - 1)
+        elif step == "durable" and durable < taken:
+            continuity.durable(CARTS, durable)
+            durable += 1
+        elif step in ("commit", "failed commit"):
+            offsets = continuity.to_commit()
+            assert offsets == ({} if durable == kafka[CARTS] else {CARTS: durable})
+            if step == "commit":
+                kafka |= offsets
+                continuity.has_committed(offsets)
+        elif step == "new deal":
+            await continuity.begin([CARTS])
+            taken = durable = kafka[CARTS]
+        assert continuity.committed == kafka
 
 
 async def test_where_the_log_has_lost_its_beginning_it_goes_on_from_there() -> None:

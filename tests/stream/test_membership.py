@@ -1,9 +1,11 @@
-import asyncio
 import time
 
 import pytest
 
-from stream.membership import Membership
+from stream.membership import Lease
+
+SESSION, REBALANCE = 9.0, 60.0
+LENGTH = 6.0
 
 
 class Clock:
@@ -18,59 +20,55 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-async def test_who_slept_is_in_doubt_until_kafka_knows_the_member(clock: Clock) -> None:
-    answers = [False, True]
+@pytest.fixture
+def lease() -> Lease:
+    return Lease(SESSION, REBALANCE)
 
-    async def is_member() -> bool:
-        return answers.pop(0)
 
-    membership = Membership(5.0, is_member)
+def test_who_has_heard_nothing_yet_has_no_lease(clock: Clock, lease: Lease) -> None:
+    assert not lease.holds(-1)
+    assert not lease.holds(1)
+
+
+def test_it_lasts_from_when_the_heartbeat_was_sent_however_late_the_answer_comes(clock: Clock, lease: Lease) -> None:
+    sent = clock.now
     clock.now += 4.0
-    await membership.beat()
-    assert not membership.is_doubtful()
-    clock.now += 6.0
-    # Whoever asks first after the sleep, the beat or a writer: neither may go on.
-    assert membership.is_doubtful()
-    await membership.beat()
-    assert membership.is_doubtful()
-    await membership.beat()
-    assert not membership.is_doubtful()
-    assert not answers
+    lease.renew(7, sent)
+    assert lease.holds(7)
+    clock.now = sent + LENGTH - 0.01
+    assert lease.holds(7)
+    clock.now = sent + LENGTH
+    assert not lease.holds(7)
 
 
-async def test_a_beat_that_comes_first_does_not_hide_the_sleep(clock: Clock) -> None:
-    async def is_member() -> bool:
-        return False
-
-    membership = Membership(5.0, is_member)
-    clock.now += 6.0
-    await membership.beat()
-    assert membership.is_doubtful()
+def test_an_answer_that_comes_after_a_sleep_renews_nothing(clock: Clock, lease: Lease) -> None:
+    sent = clock.now
+    clock.now += 1000.0
+    lease.renew(7, sent)
+    assert not lease.holds(7)
 
 
-async def test_an_answer_from_before_another_sleep_ends_no_doubt(clock: Clock) -> None:
-    sleeps = [7.0, 0.0]
-
-    async def is_member() -> bool:
-        clock.now += sleeps.pop(0)
-        return True
-
-    membership = Membership(5.0, is_member)
-    clock.now += 6.0
-    await membership.beat()
-    assert membership.is_doubtful()
-    await membership.beat()
-    assert not membership.is_doubtful()
+def test_it_is_for_one_deal(clock: Clock, lease: Lease) -> None:
+    lease.renew(7, clock.now)
+    assert not lease.holds(8)
+    assert not lease.holds(6)
+    lease.renew(8, clock.now)
+    assert not lease.holds(7)
 
 
-async def test_an_answer_that_takes_long_counts_when_nobody_slept(clock: Clock) -> None:
-    async def is_member() -> bool:
-        for _ in range(20):
-            clock.now += 1.0
-            await asyncio.sleep(0)
-        return True
+def test_a_deal_that_ends_is_not_for_ever_though_heartbeats_are_answered(clock: Clock, lease: Lease) -> None:
+    began = clock.now
+    while clock.now < began + REBALANCE / 2:
+        lease.renew(7, clock.now, ending=True)
+        assert lease.holds(7)
+        clock.now += 2.0
+    lease.renew(7, clock.now, ending=True)
+    assert not lease.holds(7)
+    lease.renew(8, clock.now)
+    assert lease.holds(8)
 
-    membership = Membership(5.0, is_member)
-    clock.now += 6.0
-    await membership.beat()
-    assert not membership.is_doubtful()
+
+def test_who_leaves_has_none(clock: Clock, lease: Lease) -> None:
+    lease.renew(7, clock.now)
+    lease.end()
+    assert not lease.holds(7)
