@@ -237,6 +237,8 @@ class Flusher:
 
     async def _sure(self, work: Work) -> None:
         """Wait until it is certain that the deal is in force; `Revoked` when it is not."""
+        if self._assignment().doubtful:
+            log.warning("Kafka has not answered a heartbeat for long; nothing is written until it does")
         while self._assignment().doubtful:
             await self._wait(work)
         self._check(work)
