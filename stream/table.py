@@ -52,6 +52,11 @@ class ShopperTable(faust.Table[bytes, bytes]):
         await self.add_runtime_dependency(self.data)
         await persistently("the changelog's topic", self.changelog_topic.declare)
 
+    async def on_stop(self) -> None:
+        """As Faust's own, and let go of the standby copies."""
+        self._leave_copies()
+        await super().on_stop()
+
     def shelf(self, partition: int) -> Shelf:
         """The states of one partition."""
         return self._states.shelf(partition)
@@ -75,9 +80,7 @@ class ShopperTable(faust.Table[bytes, bytes]):
             former.cancel()
             await asyncio.wait([former])
         deal, generation = self._states.deals, self._states.generation
-        if self._standing_by is not None:
-            self._standing_by.cancel()
-            self._standing_by = None
+        self._leave_copies()
         await super().on_recovery_completed(active_tps, standby_tps)
         mine = {tp.partition for tp in active_tps}
         self.recovering()
@@ -97,6 +100,11 @@ class ShopperTable(faust.Table[bytes, bytes]):
         gc.freeze()
         if standby_tps:
             self._standing_by = asyncio.create_task(self._stand_by({tp.partition for tp in standby_tps}))
+
+    def _leave_copies(self) -> None:
+        if self._standing_by is not None:
+            self._standing_by.cancel()
+            self._standing_by = None
 
     async def _load(self, partitions: set[int]) -> None:
         # What was read stays on the shelves: each attempt goes on where the last one ended.
