@@ -1,8 +1,8 @@
 """The dialer and the call floor: are agents busy, is the law kept, does the telephone network answer."""
 
 from dashboards.board import Board, Row
-from dashboards.objectives import ANSWER_TO_AGENT_SECONDS, AT_LIMIT, BUSY_FLOOR, IDLE_FLOOR, NEAR_LIMIT
-from dashboards.panels import BLUE, GREEN, GREY, RED, YELLOW, About, Query, chart, heat, number
+from dashboards.objectives import ANSWER_TO_AGENT_SECONDS, AT_LIMIT, BUSY_FLOOR, IDLE_FLOOR, LIST_DAYS, NEAR_LIMIT
+from dashboards.panels import BLUE, GREEN, GREY, RED, YELLOW, About, Query, bars, chart, heat, number
 from dashboards.series import AGENT_COLOURS, OUTCOME_COLOURS, quantiles, share_within
 
 NOW = Row(
@@ -218,6 +218,25 @@ DIALLING = Row(
         ),
     ],
 )
+LISTS = Row(
+    title="National do-not-call lists",
+    panels=[
+        bars(
+            About(
+                title="For how many days may each country be called?",
+                description="Days until a country's list is older than its law allows. At 0 nobody there is called "
+                "until a new one is loaded. The alert RingbackNationalListEnds comes at 4.",
+                unit="none",
+                base=RED,
+                limits=[(0.01, YELLOW), (LIST_DAYS, GREEN)],
+                width=24,
+                height=5,
+                nothing="No country that is called needs a list here",
+            ),
+            Query(expr="min by (country) (ringback_national_list_remaining_seconds{@}) / 86400", legend="{{country}}"),
+        ),
+    ],
+)
 NETWORK = Row(
     title="Asterisk",
     panels=[
@@ -266,6 +285,6 @@ BOARD = Board(
     uid="ringback-floor",
     title="Ringback / Dialer and floor",
     description="Are agents busy, is the law kept, does the telephone network answer?",
-    rows=[NOW, AGENTS, ABANDONED, DIALLING, NETWORK],
+    rows=[NOW, AGENTS, ABANDONED, DIALLING, LISTS, NETWORK],
     campaigns=True,
 )

@@ -13,6 +13,8 @@ BUSY_FLOOR, IDLE_FLOOR = 0.9, 0.7
 EVENT_LOOP_LAG_SECONDS = 0.5
 RECOVERY_SECONDS = 120
 LAG_RECORDS = 1000
+# Before a national do-not-call list is too old: more than a long weekend.
+LIST_DAYS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

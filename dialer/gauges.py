@@ -1,8 +1,11 @@
-"""The floor, the lines and the hopper at this moment, as metrics."""
+"""The floor, the lines, the hopper and the do-not-call lists at this moment, as metrics."""
 
 from collections.abc import Mapping
+from math import nan
 
 from dialer.bands import BANDS, edges
+from dialer.compliance.book import book
+from dialer.compliance.lists import greatest_ages, remaining
 from dialer.hopper import Hopper
 from dialer.servers import Server
 from dialer.switchboard import Switchboard
@@ -21,6 +24,9 @@ class Gauges:
         trunks = [trunk for server in servers.values() for trunk in server.trunks.values()]
         metrics.lines_limit.set(sum(trunk.settings.lines for trunk in trunks))
         metrics.info.labels(settings.dialer.campaign, settings.dialer.mode.value).set(1)
+        self._list_ages = greatest_ages(settings.compliance, book())
+        for country in self._list_ages:
+            metrics.list_remaining.labels(country).set(nan)
 
     def show_floor(self, board: Switchboard, seconds: float, *, leading: bool) -> None:
         """The calls and the agents now; ``seconds`` since the last time are counted for each agent's state.
@@ -45,3 +51,9 @@ class Gauges:
             self._metrics.hopper.labels(band.value).set(count)
         self._metrics.hopper.labels(HopperBand.LATER.value).set(look.later)
         self._metrics.spend_of_cap.set(look.spent)
+
+    async def show_lists(self, hopper: Hopper) -> None:
+        """How long national do-not-call lists may still be called by. Raises `ringback.errors.Unavailable`."""
+        obtained = await hopper.national_lists()
+        for country, seconds in remaining(self._list_ages, obtained, self._clock.now()).items():
+            self._metrics.list_remaining.labels(country).set(seconds)

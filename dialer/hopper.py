@@ -27,6 +27,7 @@ from dialer.limits import Limits, caps_of
 from ringback.decisions import Lead
 from ringback.errors import Unavailable
 from ringback.records import Outcome, decoder, encode
+from ringback.redis_client import NATIONAL_LISTS
 from ringback.settings import Settings
 
 __all__ = [
@@ -222,6 +223,12 @@ class Hopper:
         *ready, later, spent = await self._run("look", now, *priorities)
         budget = self._limits.spend_a_day
         return Look(tuple(ready), later, spent / budget if budget else 0.0)
+
+    async def national_lists(self) -> dict[str, float]:
+        """When the national do-not-call list of each country was obtained that has one; 0: it is being loaded."""
+        with reachable():
+            found: Any = await self._redis.hgetall(NATIONAL_LISTS)
+        return {country.decode(): float(obtained) for country, obtained in found.items()}
 
     async def callable_by(self, time: float) -> int:
         """How many of the leads that wait may be called by then, by any agent."""

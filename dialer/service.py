@@ -337,9 +337,13 @@ class Dialer:
             self._ticked = now
             self._guard.show()
             self._metrics.leader.set(self._lease.held)
-            if not (self._lease.reachable and self._lease.held):
+            if not self._lease.reachable:
                 continue
             try:
+                # In standby too: what a former leader showed last would stand, whatever list is loaded since.
+                await self._gauges.show_lists(self._hopper)
+                if not self._lease.held:
+                    continue
                 await self._gauges.show_hopper(self._hopper)
                 queued = await self._hopper.callable_by(self._clock.now() + HOUR)
                 await wallboard.publish(self._redis, self._settings.dialer.campaign, self._board.agents, now, queued)

@@ -334,8 +334,11 @@ class DialerMetrics(ProcessMetrics):
             "Leads that wait: to be called now, by what their call is worth; or later, within calling hours.",
             band=HopperBand,
         )
-        self.spend_of_cap = self._gauge(
-            "spend_cap_ratio", "How much of the campaign's spend cap is used up; 0 without a cap."
+        self.spend_of_cap = self._gauge("spend_cap_ratio", "How much of the spend cap is used up; 0 without one.")
+        self.list_remaining = self._gauge(
+            "national_list_remaining_seconds",
+            "How long a country's do-not-call list may still be called by. 0: nobody there is; NaN: not known yet.",
+            country="those of `compliance.destinations` whose law says how old their list may be",
         )
 
     def _link_metrics(self) -> None:

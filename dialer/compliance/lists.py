@@ -4,6 +4,9 @@ The law of some countries asks for a version no older than so many days (`dialer
 scripts of the hopper apply this when they reserve and launch a lead (``dialer/lua/common.lua``).
 """
 
+from collections.abc import Mapping
+from math import inf
+
 from dialer.compliance.book import Book, NationalList
 from ringback.compliance_settings import ComplianceSettings
 
@@ -34,3 +37,12 @@ def greatest_age(one: NationalList, settings: ComplianceSettings) -> float:
 def is_current(one: NationalList, obtained: float | None, now: float, settings: ComplianceSettings) -> bool:
     """Whether a list that was obtained at a time (None: there is none) may be called by."""
     return obtained is not None and now < obtained + greatest_age(one, settings)
+
+
+def remaining(ages: Mapping[str, float], obtained: Mapping[str, float], now: float) -> dict[str, float]:
+    """For how many seconds each country of ``ages`` may still be called by its list; 0: nobody there is called.
+
+    ``ages`` as in `greatest_ages`. ``obtained`` is the business time at which a list was, of the countries that have
+    one.
+    """
+    return {country: max(0.0, obtained.get(country, -inf) + age - now) for country, age in ages.items()}

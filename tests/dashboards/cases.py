@@ -214,6 +214,13 @@ def _floor(leads: int, idle: int, later: int = 0) -> Series:
     }
 
 
+def _lists(**seconds: str) -> Series:
+    return {
+        f'ringback_national_list_remaining_seconds{{{DIALER}, country="{country}"}}': values
+        for country, values in seconds.items()
+    }
+
+
 def _in_charge(one: int, other: int) -> Series:
     two = 'job="dialer", instance="d:2"'
     return {
@@ -261,6 +268,25 @@ FLOOR = [
         description="2 agents wait, and there is no lead that may be called now.",
     ),
     Case(alert="RingbackHopperEmpty", minute=15, series=_floor(leads=1, idle=2)),
+    Case(
+        alert="RingbackNationalListEnds",
+        minute=10,
+        series=_lists(GB="345600-864x20", US="2419200x20"),
+        severities=("warning",),
+        labels={"country": "GB"},
+        description="The list of GB may be called by for 3d 21h 36m 0s; then nobody there is called.",
+    ),
+    # It was never loaded.
+    Case(
+        alert="RingbackNationalListEnds",
+        minute=10,
+        series=_lists(US="0x20"),
+        severities=("warning",),
+        labels={"country": "US"},
+        description="The list of US may be called by for 0s; then nobody there is called.",
+    ),
+    # A list that is loaded in time, and dialers that have not asked Redis yet.
+    Case(alert="RingbackNationalListEnds", minute=10, series=_lists(GB="86400 86400 86400 2419200x20", US="NaN " * 20)),
     Case(
         alert="RingbackSpendCapNear",
         minute=5,

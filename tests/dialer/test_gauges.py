@@ -1,16 +1,23 @@
 """What a dialer shows of itself while it works."""
 
 from collections.abc import AsyncIterator, Iterator
+from math import isnan
 
 import pytest
 from prometheus_client.exposition import choose_encoder
 
+from dialer.do_not_call import replace_national
+from dialer.gauges import Gauges
 from ringback.metric_labels import AgentState, CallState, HopperBand
-from ringback.settings import RedisSettings
-from tests.dialer.leads import lead
+from ringback.metrics import DialerMetrics
+from ringback.settings import RedisSettings, Settings
+from tests.dialer.leads import KEY, NOON, fictional, lead
 from tests.dialer.waiting import until
 from tests.dialer.world import World
 from tests.servers.embedded import EmbeddedKafka
+
+DAY = 86400.0
+LEFT = "national_list_remaining_seconds"
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +83,31 @@ async def test_who_may_not_be_called_is_counted_by_rule(world: World) -> None:
     await world.agent("7")
     await until(lambda: shown(world, "contacts_blocked_total", channel="voice", rule="do_not_call") == 1, "one rule")
     assert shown(world, "calls_originated_total") == 0
+
+
+async def test_a_standby_too_tells_when_a_list_ends(redis_settings: RedisSettings, broker: EmbeddedKafka) -> None:
+    world = World(redis_settings, broker, scrubbed_elsewhere=("GB",))
+    await world.open()
+    try:
+        assert await world.hopper.acquire_lease("another dialer", 60.0)
+        await replace_national(world.redis, "US", [fictional(2)], KEY, NOON - 30 * DAY)
+        await world.start()
+        await until(lambda: shown(world, LEFT, country="CA") == 0, "there is no list of Canada")
+        left = shown(world, LEFT, country="US")
+        assert left is not None
+        assert 0 < left <= DAY - world.settings().compliance.clock_skew
+        await replace_national(world.redis, "US", [fictional(2)], KEY, NOON)
+        await until(lambda: (shown(world, LEFT, country="US") or 0) > 30 * DAY, "the new list")
+        assert shown(world, "dialer_leader") == 0
+        assert shown(world, LEFT, country="GB") is None
+    finally:
+        await world.close()
+
+
+def test_a_list_is_unknown_until_redis_is_asked() -> None:
+    metrics = DialerMetrics()
+    Gauges(Settings(), metrics, {})
+    for country in ("CA", "GB", "US"):
+        left = metrics.registry.get_sample_value(f"ringback_{LEFT}", {"country": country})
+        assert left is not None
+        assert isnan(left)

@@ -13,7 +13,7 @@ from dialer.answers import Refusal, Refused, Reserved
 from dialer.compliance.book import book
 from dialer.compliance.case import History, Person
 from dialer.compliance.check import may_call, rules_of
-from dialer.compliance.lists import greatest_ages
+from dialer.compliance.lists import greatest_ages, remaining
 from dialer.do_not_call import replace_national
 from dialer.hopper import Hopper
 from dialer.limits import Limits
@@ -48,6 +48,15 @@ def test_what_the_law_asks_for() -> None:
     assert greatest_ages(shipped, book()) == {country: days * DAY - SKEW for country, days in LAW.items()}
     elsewhere = ComplianceSettings(scrubbed_elsewhere=("US", "GB"))
     assert greatest_ages(elsewhere, book()).keys() == {"CA"}
+
+
+def test_how_long_a_list_may_still_be_called_by() -> None:
+    ages = {"CA": 31 * DAY, "GB": 28 * DAY, "US": 31 * DAY}
+    obtained = {"CA": NOON, "GB": NOON - 28 * DAY, "DE": NOON}
+    assert remaining(ages, obtained, NOON) == {"CA": 31 * DAY, "GB": 0, "US": 0}
+    assert remaining(ages, obtained, NOON + 27 * DAY) == {"CA": 4 * DAY, "GB": 0, "US": 0}
+    assert remaining(ages, {"US": 0.0}, NOON)["US"] == 0
+    assert remaining({}, obtained, NOON) == {}
 
 
 async def test_without_a_list_a_lead_waits(redis: Redis) -> None:
@@ -152,13 +161,15 @@ AGES = st.none() | st.floats(0, 40 * DAY) | st.sampled_from([d * DAY + s for d i
 def test_never_by_an_old_list(
     shared: Shared, place: tuple[str, str], ages: Mapping[str, float | None], error: float
 ) -> None:
-    """By the script that reserves and by the trace, whatever a clock says that is wrong by as much as it may be."""
+    """By the script that reserves, the trace and the gauge, whatever a clock says that is as wrong as it may be."""
     country, phone = place
     lists = {one: NOON - age for one, age in ages.items() if age is not None}
     age = ages.get(country)
     lawful = country not in LAW or (age is not None and age + error < LAW[country] * DAY)
     reserved = shared.reserved(country, phone, NOON, lists)
     assert lawful or not reserved
+    left = remaining(greatest_ages(ComplianceSettings(), book()), lists, NOON)
+    assert reserved is (country not in LAW or left[country] > 0)
     if country in LAW and age is not None and age < (LAW[country] * DAY - 2 * SKEW):
         assert reserved
     verdict = may_call(Person(phone=phone, country=country), History(), NOON, rules_of(Settings()), lists)

@@ -26,7 +26,7 @@ from tests.dashboards.test_alerts import ALERTS
 from tests.scoring.models import make
 from tests.servers.ami import AmiSession
 from tests.servers.install import services_required
-from tests.servers.monitored import Monitored
+from tests.servers.monitored import LISTED, Monitored
 from tests.servers.process import UnavailableError
 from tests.servers.prometheus import PromqlError
 
@@ -239,6 +239,14 @@ async def _dial_twice(demo: Monitored, number: str) -> None:
             await session.action("Originate", Channel=channel, ChannelId=call, Async="true", **where)
     finally:
         await session.close()
+
+
+def test_a_do_not_call_list_that_ends_is_heard_of(demo: Monitored) -> None:
+    """Of Canada's 31 days three are left."""
+    demo.fleet.load_list(demo.fleet.shop_time() - 28 * 86400)
+    alert = demo.wait_for_alert("RingbackNationalListEnds")
+    assert alert["labels"]["country"] == LISTED
+    assert alert["annotations"]["description"].startswith(f"The list of {LISTED} may be called by for 2d 23h")
 
 
 def test_a_redis_that_hangs_and_the_lag_that_grows_are_heard_of(demo: Monitored) -> None:

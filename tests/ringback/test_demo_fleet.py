@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from dialer.compliance.book import book
+from dialer.compliance.lists import greatest_ages
 from ringback.demo_fleet import Addresses, environment
 from ringback.settings import Settings, is_loopback, load
 
@@ -48,6 +50,11 @@ def test_nothing_of_the_users_settings_gets_through(settings: Settings) -> None:
     assert settings.redis.url.get_secret_value() == "redis://127.0.0.1:26379/0"
     assert is_loopback(settings.admin.host)
     assert not [name for name in os.environ if "example" in os.environ[name]]
+
+
+def test_no_national_list_is_missed(settings: Settings) -> None:
+    """Nobody loads one, and the shop's days pass in minutes."""
+    assert not greatest_ages(settings.compliance, book())
 
 
 def test_the_shops_clock_starts_on_a_weekday_afternoon_in_new_york(settings: Settings) -> None:

@@ -5,6 +5,7 @@
 Runs until Ctrl-C and prints where Prometheus and Alertmanager are; dashboards/preview.py draws from the former.
 """
 
+import asyncio
 import json
 import shutil
 import signal
@@ -17,9 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from dialer.do_not_call import replace_national
 from ingest.send_fixture import sign
+from ringback.calling_hours import DEFAULT_HOURS
 from ringback.children import Child
 from ringback.demo_fleet import OPENING, Fleet
+from ringback.redis_client import connect
+from ringback.settings import RedisSettings
 from tests.servers.alertmanager import Alertmanager
 from tests.servers.install import say
 from tests.servers.process import UnavailableError, free_port, short_directory, wait_until
@@ -28,6 +33,8 @@ from tests.whole_way.requests import NOON, Sent, segment_added
 
 SECRET = "the tracking's secret"
 SPEED = 120.0
+# The country whose national do-not-call list is looked after here, and a number on it that is kept for fiction.
+LISTED, LISTED_NUMBER = "CA", "+18005550199"
 
 
 class Watched(Fleet):
@@ -41,6 +48,7 @@ class Watched(Fleet):
 
     def start(self, say: Callable[[str], None]) -> None:
         super().start(say)
+        self.load_list(OPENING.timestamp())
         shops = {"segment:example": {"secrets": [SECRET], "currency": "USD", "country": "US"}}
         own = {
             "RINGBACK_INGEST__PORT": str(self.ingest_port),
@@ -57,8 +65,21 @@ class Watched(Fleet):
         super().stop()
 
     def _run(self, name: str, module: list[str], env: Mapping[str, str]) -> None:
-        self.environment = env
-        super()._run(name, module, env)
+        elsewhere = [country for country in DEFAULT_HOURS if country != LISTED]
+        self.environment = {**env, "RINGBACK_COMPLIANCE__SCRUBBED_ELSEWHERE": json.dumps(elsewhere)}
+        super()._run(name, module, self.environment)
+
+    def load_list(self, obtained: float) -> None:
+        """Load the national do-not-call list that is looked after, as one of this time of the shop."""
+        asyncio.run(self._load_list(obtained))
+
+    async def _load_list(self, obtained: float) -> None:
+        redis = connect(RedisSettings.model_validate({"url": self.environment["RINGBACK_REDIS__URL"]}))
+        try:
+            key = self.environment["RINGBACK_PRIVACY__PHONE_KEY"]
+            await replace_national(redis, LISTED, [LISTED_NUMBER], key, obtained)
+        finally:
+            await redis.aclose()
 
     def child(self, name: str) -> Child:
         children = [*self._children, *(server.child for server in self._servers)]
