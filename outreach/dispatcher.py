@@ -1,7 +1,8 @@
 """From the outbox to the courier and on to the contacts; nothing is committed before it is reported.
 
-Three loops: read the outbox, send what is due, report what was sent. While something is away only one attempt is made
-at a time, and the messages wait in the backlog; the outbox itself is where they are safe.
+Three loops: read the outbox, send what is due, report what was sent; a fourth looks whether Kafka is there. While
+something is away only one attempt is made at a time, and the messages wait in the backlog; the outbox itself is where
+they are safe.
 """
 
 import asyncio
@@ -41,6 +42,8 @@ TURN_SECONDS = 1.0
 RETRY_SECONDS = 0.5
 LONGEST_RETRY_SECONDS = 60.0
 CLOSING_SECONDS = 3.0
+# Where no message comes or goes, Kafka is asked this often, and may take so long to answer.
+LOOK_SECONDS, ANSWER_SECONDS = 5.0, 5.0
 
 _decode = decoder(Message).decode
 
@@ -119,7 +122,7 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
         await kafka.create_topics(self._settings, patience=float("inf"))
         consumer = await self._subscribed()
         async with asyncio.TaskGroup() as group:
-            for loop in (self._read(consumer), self._send(), self._report()):
+            for loop in (self._read(consumer), self._send(), self._report(), self._look(consumer)):
                 group.create_task(loop)
 
     async def _subscribed(self) -> AIOKafkaConsumer:
@@ -161,6 +164,20 @@ class Dispatcher(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka ha
                 self.kafka.there()
                 self._news.set()
                 self._results.set()
+
+    async def _look(self, consumer: AIOKafkaConsumer) -> None:
+        """Notice that Kafka is away, or there again, though nothing is read or reported."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not (assigned := consumer.assignment()):
+                continue
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await consumer.end_offsets(assigned)
+            except (KafkaError, TimeoutError) as error:
+                self.kafka.away(Unavailable(f"Kafka at {self._settings.bootstrap} does not answer: {error!r}"))
+            else:
+                self.kafka.there()
 
     def _take(self, partition: int, offset: int, raw: bytes | None) -> None:
         with contextlib.suppress(msgspec.DecodeError):

@@ -160,6 +160,23 @@ async def test_messages_wait_for_kafka(
     assert sorted(gateway.accepted) == [f"message-{n}" for n in range(8)]
 
 
+async def test_kafka_is_missed_though_there_is_nothing_to_send(
+    embedded_kafka: EmbeddedKafka, settings: KafkaSettings, redis: Redis, gateway: Gateway
+) -> None:
+    async with running(settings, redis, gateway) as outreach:
+
+        def up() -> bool:
+            return outreach.metrics.registry.get_sample_value("ringback_outreach_up", {"server": "kafka"}) == 1
+
+        await until(lambda: outreach.dispatcher.assigned and up(), "it works")
+        embedded_kafka.pause()
+        try:
+            await until(lambda: not up(), "Kafka is missed")
+        finally:
+            embedded_kafka.resume()
+        await until(up, "Kafka is there again")
+
+
 async def test_it_starts_before_kafka_and_stops_without_it(redis: Redis, gateway: Gateway) -> None:
     nobody = KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}")
     async with running(nobody, redis, gateway) as outreach:
