@@ -45,7 +45,7 @@ from tests.stream.shop import HeldStates
 PACKED_TOGETHER = 60
 RECORDS_A_BLOCK = 4
 BLOCKS_A_COLLECTION = 100
-SHOPPERS, DAYS, SEED = 12_000, 50, 3
+SHOPPERS, DAYS, SEED = 12_000, 60, 3
 PARTITIONS = 48
 MOST_SHARE, MOST_MS = 0.03, 50.0
 ACCEPT = {"plain": "text/plain", "openmetrics": "application/openmetrics-text; version=1.0.0"}
