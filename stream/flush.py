@@ -292,7 +292,9 @@ class Flusher:
     async def _read_back(self, marks: dict[int, Marks]) -> None:
         found = await persistently("what was published", lambda: self._outputs.tails(marks))
         for number, (published, ends) in found.items():
-            self._published[number], self._marks[number] = published, ends
+            # What was found when the partition was taken over lies before the marks of a later attempt.
+            self._published[number] = self._published.get(number, set()) | published
+            self._marks[number] = ends
 
     def _unpublished(self, waiting: list[Output]) -> list[Output]:
         return [out for out in waiting if out.topic not in ONCE or not self._is_published(out)]
