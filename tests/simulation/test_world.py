@@ -85,13 +85,17 @@ class Playing:
                 await asyncio.sleep(0.02)
 
     def callable(self, ending: Ending) -> list[CartEvent]:
-        """Who said yes to calls and whose first call ends so, one of each number."""
+        """Who said yes to calls and whose first call ends so, one of each number; the shortest calls first."""
         by_number: dict[str, CartEvent] = {}
         for event in self.events:
             who = event.shopper
             if who and who.phone and who.consent and who.consent.voice:
                 by_number.setdefault(who.phone[1:], event)
-        return [event for number, event in by_number.items() if draw(Laws(), SEED, number, 1).ending is ending]
+        fates = {number: draw(Laws(), SEED, number, 1) for number in by_number}
+        such = [number for number, fate in fates.items() if fate.ending is ending]
+        return [
+            by_number[number] for number in sorted(such, key=lambda number: fates[number].ring + fates[number].talk)
+        ]
 
 
 @pytest.fixture
