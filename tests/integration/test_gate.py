@@ -2,8 +2,6 @@
 
 import asyncio
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-
 from ringback.settings import KafkaSettings
 from stream.gate import NotSentError
 from stream.outputs import Outputs
@@ -14,12 +12,7 @@ TOPIC = "written-through-the-gate"
 
 
 async def test_what_waits_in_the_producer_is_not_sent_in_doubt(kafka: Kafka) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(TOPIC, 1, 1)])
-    finally:
-        await admin.close()
+    await topics.create(kafka.bootstrap, TOPIC)
     # Each request asks once: the first is on its way when the doubt comes, the second waits for its answer.
     doubts = iter([False, True])
     outputs = Outputs(KafkaSettings(bootstrap=kafka.bootstrap), lambda: next(doubts, False))

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from stream.membership import Lease, keep
 from tests.dialer.waiting import until
+from tests.integration import topics
 from tests.servers.kafka import Kafka
 
 GROUP = TOPIC = "leased"
@@ -49,12 +49,7 @@ async def joined(kafka: Kafka) -> AsyncIterator[Member]:
 
 
 async def test_a_member_has_a_lease_as_long_as_kafka_answers_and_it_stays(kafka: Kafka) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    try:
-        await admin.create_topics([NewTopic(TOPIC, 2, 1)])
-    finally:
-        await admin.close()
+    await topics.create(kafka.bootstrap, TOPIC, partitions=2)
     async with joined(kafka) as first:
         await until(first.holds, "it is a member", DEADLINE)
         former = first.coordinator.generation

@@ -6,12 +6,12 @@ import shlex
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis as RedisClient
 
 from ringback.kafka import create_topics
 from ringback.settings import KafkaSettings
 from tests.conftest import ROOT
+from tests.integration import topics
 from tests.servers.asterisk import Asterisk
 from tests.servers.kafka import Kafka
 from tests.servers.kafka_commands import run_command
@@ -43,10 +43,7 @@ def used(kafka: Kafka) -> Kafka:
 
     async def use() -> None:
         await create_topics(KafkaSettings(bootstrap=kafka.bootstrap))
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-        await admin.start()
-        await admin.create_topics([NewTopic("ringback-stream-shoppers-changelog", 1, 1)])
-        await admin.close()
+        await topics.create(kafka.bootstrap, "ringback-stream-shoppers-changelog")
         consumer = AIOKafkaConsumer(
             "ringback.cart-events", bootstrap_servers=kafka.bootstrap, group_id="ringback-stream"
         )

@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from redis.asyncio import Redis as RedisClient
 
 from ringback.settings import Settings
+from tests.integration import topics
 from tests.servers.ami import AmiError, AmiSession, Message, ami_session
 from tests.servers.asterisk import Asterisk
 from tests.servers.kafka import Kafka
@@ -84,10 +84,7 @@ async def test_kafka_keeps_what_it_acknowledged_when_it_comes_back(
     kafka: Kafka, interrupt: Callable[[Kafka], None]
 ) -> None:
     topic = f"servers-{uuid4().hex}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
-    await admin.close()
+    await topics.create(kafka.bootstrap, topic)
     await write(kafka, topic, b"before", b"also before")
 
     await asyncio.to_thread(interrupt, kafka)

@@ -1,14 +1,25 @@
-"""Reads whole topics, as the tests see them."""
+"""Makes topics, and reads whole ones, as the tests see them."""
 
 from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from ringback.records import decoder
 
 R = TypeVar("R", bound=msgspec.Struct)
+
+
+async def create(bootstrap: str, topic: str, partitions: int = 1) -> None:
+    """A new topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(topic, partitions, 1)])
+    finally:
+        await admin.close()
 
 
 async def records(bootstrap: str, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
